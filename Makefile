@@ -1,0 +1,66 @@
+# `make` lists what there is to do. Everything runs in .venv, which is made when it is needed and
+# again when pyproject.toml changes: with Python 3.11 or newer as $(PYTHON), and without root.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python -m
+
+# What belongs to another environment, if one is active, is kept out of ours.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV CONDA_PREFIX
+unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint types imports format docs clean
+
+help: ## list these targets
+	@echo 'make TARGET, which is one of:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## replay a month of flights as events, and kill a worker in the middle
+	@$(RUN) examples.flights
+
+test: $(READY) ## run all tests on a real nats-server (ARGS='-k name' for some of them)
+	@$(RUN) pytest $(ARGS)
+
+check: lint types imports ## lint, formatting, types and layers: all that is not a test
+
+lint: $(READY) ## ruff: the rules and the formatting
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+
+types: $(READY) ## mypy and basedpyright
+	@$(RUN) mypy
+	@$(RUN) basedpyright
+
+imports: $(READY) ## import-linter: who may import whom
+	@$(VENV)/bin/lint-imports --no-logo --no-cache
+
+format: $(READY) ## bring the code into form, and mend what ruff can mend by itself
+	@$(RUN) ruff check --fix-only --quiet
+	@$(RUN) ruff format
+
+docs: $(VENV)/.docs-ready ## build the documentation into docs/_build/html
+	@$(RUN) sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
+
+clean: ## remove all that was made here, .venv too
+	rm -rf $(VENV) build dist docs/_build htmlcov .coverage .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'walnats needs Python 3.11 or newer as $(PYTHON), which is:' >&2; \
+		$(PYTHON) --version >&2; \
+		echo 'Name another one: make PYTHON=python3.13 $(MAKECMDGOALS)' >&2; \
+		exit 1; }
+	@echo 'Making the environment in $(VENV); this takes a minute.'
+	@$(VENV)/bin/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs-ready: $(READY)
+	@$(RUN) pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
