@@ -172,19 +172,9 @@ def _check_handler(rules: Fields, handler: object, execute_in: ExecuteIn) -> Non
     problem = find_handler_problem(handler)
     if problem is not None:
         rules.reject_type('handler', handler, problem)
-    if execute_in is ExecuteIn.MAIN or not callable(handler):
-        return
-    if is_async(handler):
+    if execute_in is not ExecuteIn.MAIN and callable(handler) and is_async(handler):
         rule = 'must be ExecuteIn.MAIN, because the handler is async and needs the event loop'
         rules.reject('execute_in', execute_in, rule)
-    _refuse_pools(rules, execute_in)
-
-
-def _refuse_pools(rules: Fields, execute_in: ExecuteIn) -> None:
-    rule = (
-        'must be ExecuteIn.MAIN: pools of threads and processes are not available in this version'
-    )
-    rules.reject('execute_in', execute_in, rule)
 
 
 def _read_middlewares(rules: Fields) -> tuple[Hooks, ...]:

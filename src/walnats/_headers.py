@@ -49,6 +49,7 @@ _NOT_REPUBLISHED = re.compile(r'nats-.*|walnats-delay|walnats-reply|status', re.
 _LINE_SEPARATORS = frozenset('\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029')
 _ARGUMENTS = {MSG_ID.lower(): 'uid', TRACE.lower(): 'trace_id', DELAY.lower(): 'delay'}
 _SHOWN = 60
+_MAX_TEXT = 500
 
 
 def check_header(name: object, value: object) -> None:
@@ -151,3 +152,8 @@ def _find_kind(char: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + '…'
+
+
+def as_value(text: str) -> str:
+    """Give a text for people, such as a reason, as a value that is safe in a header."""
+    return re.sub(r'[^\x20-\x7e]+', ' ', text)[:_MAX_TEXT].strip() or 'no reason given'

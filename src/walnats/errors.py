@@ -6,6 +6,7 @@
     │   └── DeclarationTypeError    (TypeError)
     ├── RegistryError               (ValueError)
     ├── NotRegisteredError          (LookupError)
+    ├── DeadLetterNotFoundError     (LookupError)
     ├── SerializerNotFoundError     (LookupError)
     ├── HeaderError                 (ValueError)
     │   └── HeaderTypeError         (TypeError)
@@ -30,6 +31,7 @@
     │   ├── StreamExistsError       (nats.js.errors.BadRequestError)
     │   ├── StreamConfigError       (nats.js.errors.ServerError)
     │   ├── ConsumerConfigError     (nats.js.errors.BadRequestError)
+    │   ├── ReplayError             (nats.js.errors.BadRequestError)
     │   └── ConsumerNotFoundError   (nats.js.errors.NotFoundError)
 
 Each one is also an instance of the classes in brackets, so code written for plain
@@ -41,7 +43,8 @@ Two classes here are no errors but words of a handler: :class:`Retry` and
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import nats.errors
 import nats.js.errors
@@ -52,6 +55,7 @@ __all__ = [
     'ConnectionClosedError',
     'ConsumerConfigError',
     'ConsumerNotFoundError',
+    'DeadLetterNotFoundError',
     'DeclarationError',
     'DeclarationTypeError',
     'DecodeError',
@@ -71,6 +75,7 @@ __all__ = [
     'OutboundBufferLimitError',
     'PermissionDeniedError',
     'RegistryError',
+    'ReplayError',
     'RequestFailedError',
     'RequestTimeoutError',
     'Retry',
@@ -114,6 +119,10 @@ class RegistryError(WalnatsError, ValueError):
 
 class NotRegisteredError(WalnatsError, LookupError):
     """The event or actor isn't in the registry that was connected."""
+
+
+class DeadLetterNotFoundError(WalnatsError, LookupError):
+    """The dead letter isn't there any more: replayed, discarded or too old."""
 
 
 class SerializerNotFoundError(WalnatsError, LookupError):
@@ -201,7 +210,8 @@ class NotConfirmedError(WalnatsError, nats.errors.TimeoutError):
         self.uid = uid
 
 
-class FailedMessage(NamedTuple):
+@dataclass(frozen=True)
+class FailedMessage:
     """A message that `emit_many` couldn't have stored."""
 
     index: int
@@ -215,9 +225,11 @@ class FailedMessage(NamedTuple):
 class EmitManyError(WalnatsError):
     """Some of the messages of `emit_many` are not stored; the rest is."""
 
-    def __init__(self, message: str, *, failed: list[FailedMessage], summary: Any) -> None:
+    def __init__(
+        self, message: str, *, failed: list[FailedMessage] | None = None, summary: Any = None
+    ) -> None:
         super().__init__(message)
-        self.failed = failed
+        self.failed = failed or []
         """What failed, by index."""
         self.summary = summary
         """The EmitSummary of the rest."""
@@ -230,7 +242,7 @@ class RequestTimeoutError(WalnatsError, nats.errors.TimeoutError):
 class RequestFailedError(WalnatsError):
     """An actor gave up on the request; :attr:`reason` says why."""
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    def __init__(self, message: str, *, reason: str = '') -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -290,6 +302,10 @@ class ConsumerConfigError(JetStreamError, nats.js.errors.BadRequestError):
 
 class ConsumerNotFoundError(JetStreamError, nats.js.errors.NotFoundError):
     """The actor has no consumer: nobody has called `register` for it."""
+
+
+class ReplayError(JetStreamError, nats.js.errors.BadRequestError):
+    """A dead letter can't be delivered again: its actor wouldn't get it. The letter stays."""
 
 
 class Retry(Exception):  # noqa: N818 -- a word of the handler, not an error

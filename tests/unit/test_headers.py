@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from walnats._cloud_event import CloudEvent
-from walnats._headers import check_header, check_id, check_value, republished_headers
-from walnats._publisher.headers import build_headers, headers_size
+from walnats._headers import check_header, check_id, check_value, headers_size, republished_headers
+from walnats._publisher.headers import build_headers
 from walnats.errors import HeaderError, HeaderTypeError
 
 if TYPE_CHECKING:
