@@ -1,0 +1,186 @@
+"""What nats-py does wrong, or hides, and what is done about it.
+
+`WalnatsClient` is the client of the connections that walnats opens. A client that was passed
+is a plain one; the functions here take both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import nats.errors
+from nats.aio.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nats.aio.client import Srv
+    from nats.aio.msg import Msg
+
+logger = logging.getLogger('walnats.connection')
+
+_WEBSOCKET = ('ws', 'wss')
+_CLOSE_TIMEOUT = 1.0
+_EXPECTED = (OSError, nats.errors.Error, asyncio.TimeoutError)
+
+
+class WalnatsClient(Client):
+    """A client of nats-py that keeps its promises.
+
+    It never goes on in clear where TLS was asked for, reconnects whatever goes wrong in an
+    attempt, and reads on after a message that can't be read.
+    """
+
+    lost_because: Exception | None = None
+    """Why the connection was lost the last time."""
+
+    async def _process_op_err(self, e: Exception) -> None:
+        self.lost_because = e
+        await super()._process_op_err(e)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        with _as_expected():
+            await super()._connect_to_server(s)
+
+    async def _process_connect_init(self) -> None:
+        try:
+            with _as_expected():
+                await super()._process_connect_init()
+        except BaseException:
+            abort(self)  # nats-py would leave it open, and open another one
+            raise
+
+    async def _process_info(
+        self,
+        info: dict[str, Any],
+        initial_connection: bool = False,  # noqa: FBT001, FBT002 -- nats-py has it so
+    ) -> None:
+        if initial_connection and self._wants_tls():
+            if not (info.get('tls_required') or info.get('tls_available')):
+                raise nats.errors.SecureConnWantedError
+            # nats-py would go on in clear where the server only offers TLS. By the time one
+            # could check that from outside, the password has been sent.
+            info['tls_required'] = True
+        await super()._process_info(info, initial_connection)
+
+    def _wants_tls(self) -> bool:
+        """If TLS was asked for and isn't there yet."""
+        if self._current_server is None or self.options['tls_handshake_first']:
+            return False
+        scheme = self._current_server.uri.scheme
+        return scheme == 'tls' or (scheme not in _WEBSOCKET and 'tls' in self.options)
+
+    async def _process_pong(self) -> None:
+        """Take an answer that nobody waits for any more: it would end the read loop."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """Take broken headers for none: the error would end the read loop."""
+        try:
+            return await super()._process_headers(headers)
+        except (ValueError, IndexError):
+            await self._error_cb(nats.errors.Error('ignored the headers of a message: broken'))
+            return None
+
+    def _build_message(  # pyright: ignore[reportIncompatibleMethodOverride] -- nats-py knows None
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg | None:
+        """Drop a message whose subject isn't UTF-8: the error would end the read loop."""
+        try:
+            message: Msg | None = super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            # Without a traceback, which would tell nothing more.
+            logger.error('dropped a message whose subject is not UTF-8: %r', subject)  # noqa: TRY400
+            return None
+        return message
+
+
+def is_deaf(client: Client) -> bool:
+    """If the client says that it is connected, and nobody reads what comes."""
+    reading = client._reading_task  # noqa: SLF001 -- nothing public tells that it died
+    return client.is_connected and reading is not None and reading.done()
+
+
+def may_reconnect(client: Client) -> bool:
+    """If the client was told to reconnect when the connection is lost."""
+    return bool(client.options['allow_reconnect'])
+
+
+async def ping(client: Client) -> asyncio.Future[Any]:
+    """Ask for a sign of life. The future is done when the server has got all that was sent.
+
+    It must not be cancelled: its answer would end the read loop of a plain client, and so does
+    `Client.flush` when it's cancelled or too late. That one also sends its PING in front of
+    what waits to be sent.
+    """
+    pong = asyncio.get_running_loop().create_future()
+    if client._pending and client._transport is not None:  # noqa: SLF001 -- as said above
+        client._transport.writelines(client._pending)  # noqa: SLF001
+        client._pending = []  # noqa: SLF001
+        client._pending_data_size = 0  # noqa: SLF001
+    await client._send_ping(pong)  # noqa: SLF001
+    return pong
+
+
+@contextlib.contextmanager
+def overhear_errors(client: Client, hear: Callable[[Exception], object]) -> Iterator[None]:
+    """Call `hear` with each error that a client tells its own callback."""
+    tell = client._error_cb  # noqa: SLF001 -- it's set on connecting, which is over
+
+    async def hear_and_tell(error: Exception) -> None:
+        hear(error)
+        await tell(error)
+
+    client._error_cb = hear_and_tell  # noqa: SLF001
+    try:
+        yield
+    finally:
+        if client._error_cb is hear_and_tell:  # noqa: SLF001
+            client._error_cb = tell  # noqa: SLF001
+
+
+async def close(client: Client) -> None:
+    """Close the client in a bounded time, and log it if messages were never sent."""
+    if not client.is_connected:
+        # It would raise while it tries to send them, and leave its tasks behind.
+        unsent, client._pending = client._pending, []  # noqa: SLF001
+        client._pending_data_size = 0  # noqa: SLF001
+        count = sum(command.startswith((b'PUB ', b'HPUB ')) for command in unsent)
+        if count:
+            logger.error('connection closed during an outage: %d messages were never sent', count)
+    closing = asyncio.create_task(client.close())
+    await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT)
+    if not closing.done():
+        logger.error('NATS takes nothing any more: what was sent last may be lost')
+        abort(client)
+    await closing
+
+
+async def discard(client: Client) -> None:
+    """Close a client, wherever its attempt to connect came to an end."""
+    if client._flush_queue is not None:  # noqa: SLF001 -- without one it had not even begun
+        await client.close()
+    abort(client)  # what was opened since it was closed the last time
+
+
+def abort(client: Client) -> None:
+    """Drop the connection without waiting until all is sent."""
+    writer = getattr(client._transport, '_io_writer', None)  # noqa: SLF001
+    if writer is not None:
+        writer.transport.abort()
+
+
+@contextlib.contextmanager
+def _as_expected() -> Iterator[None]:
+    """Turn an unexpected error into one after which nats-py tries again."""
+    try:
+        yield
+    except _EXPECTED:
+        raise
+    except Exception as exc:
+        raise nats.errors.Error(f'nats: {type(exc).__name__}: {exc}') from exc
