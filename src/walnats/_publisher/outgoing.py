@@ -1,0 +1,84 @@
+"""A message made ready to be sent: checked, encoded, with its headers."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .. import _headers
+from .._checks import MAX_SECONDS
+from ..errors import DeclarationError, DeclarationTypeError, MaxPayloadError
+from .headers import build_headers
+
+if TYPE_CHECKING:
+    from .._cloud_event import CloudEvent
+    from .._event import BaseEvent
+
+
+Outgoing: TypeAlias = tuple[bytes, dict[str, str] | None]
+"""What goes over the wire: the payload and the headers."""
+
+
+def prepare(
+    event: BaseEvent[Any, Any],
+    message: object,
+    *,
+    max_payload: int,
+    uid: str | None = None,
+    trace_id: str | None = None,
+    delay: float | None = None,
+    meta: CloudEvent | dict[str, str] | None = None,
+    reply: str | None = None,
+) -> Outgoing:
+    """Encode the message and build its headers.
+
+    :param max_payload: bytes that the server takes. It closes the connection of a client that
+        sends more, so it must not be sent.
+    :raises EncodeError: the message isn't what the event's schema says.
+    :raises HeaderError: something can't be sent as a header.
+    :raises MaxPayloadError: payload and headers are too big for the server or the stream.
+    """
+    payload = event.encode(message)
+    due = None if delay is None else _due(event, delay)
+    headers = build_headers(uid=uid, trace_id=trace_id, due=due, meta=meta, reply=reply)
+    size = len(payload) if headers is None else len(payload) + _headers.headers_size(headers)
+    limit = event.limits.message_size
+    if limit is not None and size > limit:
+        raise _too_big(event, size, f'`limits.message_size` of the event is {limit}')
+    if size > max_payload:
+        raise _too_big(event, size, f'`max_payload` of the server is {max_payload}')
+    return payload, headers
+
+
+def check_options(
+    event: BaseEvent[Any, Any],
+    *,
+    trace_id: str | None,
+    delay: float | None,
+    meta: CloudEvent | dict[str, str] | None,
+) -> None:
+    """Raise what `prepare` would raise for any message with these options."""
+    if delay is not None:
+        _due(event, delay)
+    build_headers(uid=None, trace_id=trace_id, due=None, meta=meta)
+
+
+def _too_big(event: BaseEvent[Any, Any], size: int, limit: str) -> MaxPayloadError:
+    return MaxPayloadError(
+        f"event '{event.name}': the message has {size} bytes with its headers, {limit}; "
+        'send a reference to the data in place of the data'
+    )
+
+
+def _due(event: BaseEvent[Any, Any], delay: float) -> float | None:
+    """Give the moment before which the message is held back, None for now."""
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] -- input is checked
+        raise DeclarationTypeError(
+            f"event '{event.name}': delay must be a number of seconds, not {type(delay).__name__}"
+        )
+    if not math.isfinite(delay) or not 0 <= delay <= MAX_SECONDS:
+        raise DeclarationError(
+            f"event '{event.name}': delay must be from 0 to {MAX_SECONDS} seconds, it is {delay}"
+        )
+    return time.time() + delay if delay else None
