@@ -1,0 +1,347 @@
+"""Listens for one actor: asks for messages, runs a job for each, settles it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from .._jetstream import topology
+from .._jetstream.pull import Pull
+from ..errors import JetStreamError, PermissionDeniedError
+from .answer import answer
+from .demand import Load, messages_to_ask
+from .job import Job, Jobs
+from .outcome import Postpone, Retry
+from .pulse import keep_alive
+from .settle import Settler
+from .stall import StallWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._actor import Actor
+    from .._jetstream.connection import Connection
+    from .._jetstream.delivery import Delivery
+    from .outcome import Outcome
+    from .pools import Pools
+    from .slots import Slots
+    from .turns import Turn, Turns
+
+logger = logging.getLogger('walnats.worker')
+
+# Seconds. An idle actor keeps one long request for one message. A busy one asks for what is
+# there now, in short requests, so that what it can't use is free for other actors soon.
+_IDLE_EXPIRES = 30.0
+_BUSY_EXPIRES = 0.1
+# The weight of the newest job in the average.
+_SMOOTHING = 1 / 16
+_HAND_BACK = Postpone(0)
+# Seconds for which the server may say that it knows no consumer, where the user may not ask
+# it whether that is so: a consumer without a leader looks the same.
+_PATIENCE = 3.0
+
+
+class Listener:
+    """What one actor does in one run of `listen`.
+
+    :param claims: gives the number of messages that each actor holds or has asked for.
+    :param turns: gives turns at asking, None if all actors may ask at once.
+    :param batch: the most messages in one request, None for no such limit.
+    :param keeps_letters: store the messages that the actor gives up on.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        actor: Actor[Any, Any],
+        slots: Slots,
+        pools: Pools,
+        *,
+        claims: Callable[[], list[int]],
+        turns: Turns | None,
+        batch: int | None,
+        keeps_letters: bool,
+    ) -> None:
+        self.actor = actor
+        self._connection = connection
+        self._process_limit = slots.limit
+        self._slots = slots.for_actor(actor.max_jobs, actor.priority, self._start)
+        self._claims = claims
+        self._turns = turns
+        self._turn: Turn | None = None
+        self._batch = batch
+        self._jobs = Jobs(actor, pools)
+        self._settler = Settler(connection, actor, keeps_letters=keeps_letters)
+        self._stall_watch = StallWatch(connection, actor)
+        self._task_name = f"actor '{actor.name}'"
+        self._pull = Pull(
+            connection,
+            actor.event.stream_name,
+            actor.consumer_name,
+            on_delivery=self._take,
+            on_change=self._wake,
+        )
+        self._changed = asyncio.Event()
+        # Each message that isn't settled, with the task that runs its job, if one does.
+        self._held: dict[Delivery, asyncio.Task[None] | None] = {}
+        # Those of them that failed in a burst: they are handed back when it is over.
+        self._failed: dict[Delivery, Retry] = {}
+        # What one job sets in its context is not for the next one.
+        self._context = contextvars.copy_context()
+        self._job_time: float | None = None
+        # The tasks of jobs that were given up but go on in their pool.
+        self._lingering: set[asyncio.Task[Any]] = set()
+        self._failure: Exception | None = None
+        self._pulse: asyncio.Task[None] | None = None
+        self._burst: _Burst | None = None
+        self._is_stopping = False
+        self._missing_since: float | None = None
+
+    @property
+    def claimed(self) -> int:
+        """Messages that are held or were asked for."""
+        return self._working + self._pull.outstanding
+
+    @property
+    def _working(self) -> int:
+        return len(self._held) - len(self._failed)
+
+    async def open(self) -> None:
+        """Get ready: nothing is asked for yet."""
+        await self._pull.open()
+        if self.actor.pulse:
+            self._pulse = asyncio.create_task(keep_alive(self.actor, self._held))
+
+    async def serve(self) -> None:
+        """Ask for messages until :meth:`stop`, or until an error says that none will come."""
+        while not self._is_stopping:
+            await self._take_turn()
+            await self._ask()
+            await self._wait_for_change()
+            await self._stall_watch.check()
+
+    async def serve_burst(self, poll_delay: float) -> None:
+        """Handle what is there now, and wait for those jobs but not for their retries.
+
+        :param poll_delay: seconds to wait for a first message.
+        """
+        self._burst = _Burst()
+        expires = poll_delay
+        while await self._ask_once(self._burst, expires):
+            # Not 0: what was put back a moment ago, and is due, may not be there yet.
+            expires = _BUSY_EXPIRES
+        await self.finish()
+
+    def stop(self) -> None:
+        """Ask no more: `serve` and `serve_burst` return soon."""
+        self._is_stopping = True
+        self._wake()
+
+    async def close_pull(self) -> None:
+        """Take what the server has sent by now, and nothing after that. Never cancel it."""
+        await self._pull.close()
+
+    async def finish(self) -> None:
+        """Wait until all that is held was handled and settled."""
+        while self._working:
+            await self._wait_for_change()
+        await self._settle_failed()
+
+    async def hand_back(self) -> None:
+        """Cancel the jobs, and hand everything back for immediate redelivery."""
+        self._slots.stop()
+        self._jobs.cancelled = True
+        for delivery, task in self._held.items():
+            if task is not None and not delivery.is_decided:
+                task.cancel()
+        await self._pull.close()
+        await self._settle_failed()
+        for delivery in tuple(self._held):
+            # A task that is cancelled before its first step never runs: no job will settle it.
+            if delivery.started_at is None:
+                await self._settler.settle(delivery, _HAND_BACK)
+                del self._held[delivery]
+        # An error that says that nothing more will come is no reason not to wait for the jobs.
+        while self._held:
+            await self._changed.wait()
+            self._changed.clear()
+
+    async def close(self) -> None:
+        """Stop what is still running."""
+        if self._held:
+            logger.warning(
+                'actor %r: %s jobs do not end; their messages will be delivered again',
+                self.actor.name,
+                len(self._held),
+            )
+        for task in self._lingering:
+            task.cancel()
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.wait({self._pulse})
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def _wait_for_change(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+        failure = self._failure or self._pull.failure
+        if failure is not None:
+            raise failure
+        if self._pull.is_missing:
+            self._pull.is_missing = False
+            await self._check_consumer()
+        elif self._pull.window > 1:
+            self._missing_since = None
+
+    async def _check_consumer(self) -> None:
+        now = time.monotonic()
+        self._missing_since = self._missing_since or now
+        try:
+            exists = await topology.consumer_exists(self._connection, self.actor)
+        except PermissionDeniedError:
+            exists = now - self._missing_since < _PATIENCE
+        except JetStreamError as exc:
+            logger.warning('actor %r gets no messages: %s', self.actor.name, exc)
+            return
+        if not exists:
+            raise topology.consumer_not_found(self.actor)
+
+    async def _take_turn(self) -> None:
+        if self._turns is None:
+            return
+        if self._turn is not None and not self._pull.outstanding:
+            self._turn.end()
+            self._turn = None
+        if self._turn is None:
+            self._turn = await self._turns.take()
+
+    async def _ask(self) -> None:
+        if self._turn is not None and self._turn.is_over:
+            return
+        idle_expires = _IDLE_EXPIRES if self._turns is None else self._turns.length
+        while self._pull.can_ask and (count := self._count_to_ask()):
+            if self._pull.window == 1:
+                await self._pull.ask(count, expires=idle_expires)
+            else:
+                await self._pull.ask(count, expires=_BUSY_EXPIRES, no_wait=True)
+
+    async def _ask_once(self, burst: _Burst, expires: float) -> bool:
+        """Make one request and wait for its end. False if nothing new is there."""
+        while not self._pull.can_ask or not (count := self._count_to_ask()):
+            await self._wait_for_change()
+            if self._is_stopping:
+                return False
+        burst.has_news = False
+        resets = self._pull.resets
+        await self._pull.ask(count, expires=expires, no_wait=True)
+        while self._pull.outstanding and not self._is_stopping:
+            await self._wait_for_change()
+        return not self._is_stopping and (burst.has_news or self._pull.resets != resets)
+
+    def _count_to_ask(self) -> int:
+        load = Load(
+            slots=self._slots.limit,
+            held=self._working,
+            waiting=len(self._slots.waiting),
+            outstanding=self._pull.outstanding,
+            job_time=self._job_time,
+            window=self._pull.window,
+        )
+        count = messages_to_ask(load, process_limit=self._process_limit, claims=self._claims())
+        return count if self._batch is None else min(count, self._batch)
+
+    def _take(self, delivery: Delivery) -> None:
+        self._stall_watch.note_delivery()
+        self._held[delivery] = None
+        if self._burst is not None:
+            self._burst.notice(delivery)
+        self._slots.submit(delivery)
+
+    def _start(self, delivery: Delivery) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._work(delivery), name=self._task_name, context=self._context.copy()
+        )
+        self._held[delivery] = task
+        # Nothing waits for a slot now, perhaps, and there may be more of them.
+        self._wake()
+
+    async def _work(self, delivery: Delivery) -> None:
+        """Run the job of a message and settle it: the life of a message from here on."""
+        started_at = delivery.started_at = time.monotonic()
+        job = Job(self._jobs, delivery)
+        try:
+            outcome = await self._run(job)
+            delivery.is_decided = True
+            await self._settle(delivery, outcome, job)
+            await job.report(outcome)
+        except Exception as exc:  # noqa: BLE001 -- `listen` raises it
+            self._failure = exc
+        finally:
+            self._let_go(delivery)
+        await self._outlive(job)
+        self._note_job_time(time.monotonic() - started_at)
+        self._slots.release()
+        self._wake()
+
+    async def _settle_failed(self) -> None:
+        for delivery, outcome in tuple(self._failed.items()):
+            await self._settler.settle(delivery, outcome)
+            del self._failed[delivery], self._held[delivery]
+
+    async def _run(self, job: Job) -> Outcome:
+        try:
+            return await job.run()
+        except asyncio.CancelledError:
+            await job.end()
+            return _HAND_BACK
+
+    async def _settle(self, delivery: Delivery, outcome: Outcome, job: Job) -> None:
+        if self._burst is not None and isinstance(outcome, Retry):
+            self._failed[delivery] = outcome
+            self._burst.failed.add(delivery.seq)
+            return
+        if isinstance(outcome, (Retry, Postpone)):
+            self._stall_watch.note_delay()
+        await self._settler.settle(delivery, outcome, job.attempt)
+        if job.reply is not None:
+            await answer(self._connection, job.reply, outcome)
+
+    def _let_go(self, delivery: Delivery) -> None:
+        if delivery in self._failed:
+            # It is held like one that wasn't started: no job, but kept alive.
+            self._held[delivery] = delivery.started_at = delivery.runs_until = None
+        else:
+            del self._held[delivery]
+        self._wake()
+
+    async def _outlive(self, job: Job) -> None:
+        """Keep the slot of a job that was given up, but goes on in its pool."""
+        if job.has_ended:
+            return
+        ending = asyncio.create_task(job.end())
+        self._lingering.add(ending)
+        await asyncio.wait({ending})
+        self._lingering.discard(ending)
+
+    def _note_job_time(self, seconds: float) -> None:
+        if self._job_time is None:
+            self._job_time = seconds
+        else:
+            self._job_time += (seconds - self._job_time) * _SMOOTHING
+
+
+class _Burst:
+    """Tells, in a burst, new messages from retries of those that failed in it."""
+
+    def __init__(self) -> None:
+        self.has_news = False
+        self.failed: set[int] = set()
+
+    def notice(self, delivery: Delivery) -> None:
+        if delivery.seq not in self.failed:
+            self.has_news = True

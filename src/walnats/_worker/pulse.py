@@ -1,0 +1,50 @@
+"""Keeps the held messages of one actor alive: tells the server that they're being worked on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..errors import WalnatsError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .._actor import Actor
+    from .._jetstream.delivery import Delivery
+
+logger = logging.getLogger('walnats.worker')
+
+_BEATS_PER_WAIT = 3
+
+
+async def keep_alive(actor: Actor[Any, Any], held: Collection[Delivery]) -> None:
+    """Send signs of life for what is in `held`, until cancelled.
+
+    A job that runs for longer than its `job_timeout` is stuck: it gets none, so that another
+    worker can have the message.
+    """
+    interval = actor.ack_wait / _BEATS_PER_WAIT
+    while True:
+        await asyncio.sleep(interval)
+        now = time.monotonic()
+        for delivery in tuple(held):
+            if delivery in held and _needs_beat(delivery, now, interval):
+                await _beat(actor, delivery)
+
+
+def _needs_beat(delivery: Delivery, now: float, interval: float) -> bool:
+    if delivery.runs_until is not None and now > delivery.runs_until:
+        return False
+    return now - delivery.received_at > interval / 2
+
+
+async def _beat(actor: Actor[Any, Any], delivery: Delivery) -> None:
+    try:
+        await delivery.in_progress()
+    except WalnatsError as exc:
+        logger.warning(
+            'actor %r: message %s gets no sign of life: %s', actor.name, delivery.seq, exc
+        )

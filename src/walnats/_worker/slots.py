@@ -1,0 +1,90 @@
+"""Who may run a job now: the slots of the process, and those of each actor."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .._actor import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._jetstream.delivery import Delivery
+
+# Seconds of waiting that are worth one step of priority: nothing starves.
+_STEP = 1.0
+_RANK = {Priority.HIGH: 2, Priority.NORMAL: 1, Priority.LOW: 0}
+
+
+class Slots:
+    """The slots of the process, shared by its actors."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.free = limit
+        self._actors: list[ActorSlots] = []
+
+    def for_actor(
+        self, limit: int, priority: Priority, start: Callable[[Delivery], None]
+    ) -> ActorSlots:
+        """Give an actor at most `limit` of the slots; `start` is called to run a message."""
+        actor = ActorSlots(self, min(limit, self.limit), _RANK[priority], start)
+        self._actors.append(actor)
+        return actor
+
+    def start_waiting(self) -> None:
+        """Give the free slots to the most urgent of those that wait for one."""
+        while self.free > 0:
+            ready = [actor for actor in self._actors if actor.can_start]
+            if not ready:
+                return
+            now = time.monotonic()
+            max(ready, key=lambda actor: actor.urgency(now)).start_next()
+
+
+class ActorSlots:
+    """The slots of one actor, and its messages that wait for one, the oldest first."""
+
+    def __init__(
+        self, slots: Slots, limit: int, rank: int, start: Callable[[Delivery], None]
+    ) -> None:
+        self.limit = limit
+        self.free = limit
+        self.waiting: deque[Delivery] = deque()
+        self._is_stopped = False
+        self._slots = slots
+        self._rank = rank
+        self._start = start
+
+    @property
+    def can_start(self) -> bool:
+        """If a message waits for nothing but a slot of the process."""
+        return bool(self.waiting) and self.free > 0 and not self._is_stopped
+
+    def submit(self, delivery: Delivery) -> None:
+        """Run the message now if there is a slot, else when one gets free."""
+        self.waiting.append(delivery)
+        if self._slots.free > 0 and self.can_start:
+            self.start_next()
+
+    def start_next(self) -> None:
+        """Run the message that has waited longest."""
+        self.free -= 1
+        self._slots.free -= 1
+        self._start(self.waiting.popleft())
+
+    def release(self) -> None:
+        """Give a slot back: its job is over."""
+        self.free += 1
+        self._slots.free += 1
+        self._slots.start_waiting()
+
+    def stop(self) -> None:
+        """Start nothing any more: what waits goes on waiting."""
+        self._is_stopped = True
+
+    def urgency(self, now: float) -> float:
+        """How much the message that has waited longest wants to run: its priority, then time."""
+        return self._rank + (now - self.waiting[0].received_at) / _STEP
