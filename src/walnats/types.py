@@ -1,0 +1,21 @@
+"""The classes that a user meets but never creates."""
+
+from ._context import Context, ErrorContext, Metadata, OkContext
+from ._dead_letters import DeadLetter
+from ._event import BaseEvent, EventWithResponse
+from ._publisher.bulk import EmitSummary
+from ._publisher.publisher import ConnectedEvents
+from ._worker.worker import ConnectedActors
+
+__all__ = [
+    'BaseEvent',
+    'ConnectedActors',
+    'ConnectedEvents',
+    'Context',
+    'DeadLetter',
+    'EmitSummary',
+    'ErrorContext',
+    'EventWithResponse',
+    'Metadata',
+    'OkContext',
+]
