@@ -18,7 +18,7 @@ help: ## list these targets
 	@echo 'make TARGET, which is one of:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(READY) ## replay a month of flights as events, and kill a worker in the middle
+demo: $(READY) ## replay two days of flights as events, and kill a worker in the middle
 	@$(RUN) examples.flights
 
 test: $(READY) ## run all tests on a real nats-server (ARGS='-k name' for some of them)
