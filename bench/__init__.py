@@ -1,0 +1,1 @@
+"""Benchmarks: walnats beside hand-written nats-py, in one run, as ratios."""
