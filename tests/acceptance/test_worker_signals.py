@@ -170,6 +170,7 @@ async def test_of_a_worker_that_is_killed_another_gets_the_messages_after_ack_wa
 
 
 async def test_signal_handlers_are_put_back(server_url: str, unique: str) -> None:
+    signal.signal(signal.SIGUSR1, lambda *_: None)
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR1)}
     actors = walnats.Actors(
         walnats.Actor('actor', walnats.Event(unique, int), lambda _: None), dead_letters=None
@@ -177,7 +178,9 @@ async def test_signal_handlers_are_put_back(server_url: str, unique: str) -> Non
     async with actors.connect(server_url) as conn:
         await conn.register()
         await conn.listen(burst=True, poll_delay=0.05, signals=tuple(before))
-    assert {each: signal.getsignal(each) for each in before} == before
+    after = {each: signal.getsignal(each) for each in before}
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert after == before
 
 
 async def test_a_signal_after_a_request_is_the_first_one(server_url: str, unique: str) -> None:
