@@ -12,7 +12,7 @@ unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types imports format docs clean
+.PHONY: help demo test bench check lint types imports format docs clean
 
 help: ## list these targets
 	@echo 'make TARGET, which is one of:'
@@ -23,6 +23,9 @@ demo: $(READY) ## replay two days of flights as events, and kill a worker in the
 
 test: $(READY) ## run all tests on a real nats-server (ARGS='-k name' for some of them)
 	@$(RUN) pytest $(ARGS)
+
+bench: $(READY) ## measure beside hand-written nats-py, as ratios (ARGS='3 emit': rounds, scenario)
+	@$(RUN) bench $(ARGS)
 
 check: lint types imports ## lint, formatting, types and layers: all that is not a test
 
