@@ -38,8 +38,7 @@ async def run_scenario(scenario: Scenario, rounds: int) -> bool:
         print(
             f'{scenario.name:24}{statistics.median(rates["walnats"]):10,.0f}/s  {peer:22}'
             f'{statistics.median(rates[peer]):8,.0f}/s{ratio:8.2f}'
-            f'  {ratios[0]:.2f}-{ratios[-1]:.2f}'
-            + (f'  (at least {bar})' if bar else ''),
+            f'  {ratios[0]:.2f}-{ratios[-1]:.2f}' + (f'  (at least {bar})' if bar else ''),
             flush=True,
         )
     return good

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, is_typeddict
 
 from sphinx.addnodes import desc_annotation
 
@@ -99,7 +99,7 @@ def _shorten_signature(
     returns: str | None,
 ) -> tuple[str | None, str | None]:
     """Write defaults as one would write them, and no arguments of what nobody creates."""
-    if what != 'class':
+    if what != 'class' or is_typeddict(obj):
         return signature, returns
     if name.startswith('walnats.types.') or issubclass(obj, Enum):
         return '', None

@@ -40,6 +40,8 @@ _ATTEMPTS = _PREFIX + 'Attempts'
 _SEQ = _PREFIX + 'Seq'
 _FIRST_SEEN = _PREFIX + 'First-Seen'
 _TIME = _PREFIX + 'Time'
+# walnats.dead.STREAM.CONSUMER.ID
+_TOKENS = 5
 _ONLY_IF_NEW = {'Nats-Expected-Last-Subject-Sequence': '0'}
 
 
@@ -126,18 +128,21 @@ async def browse(
 ) -> AsyncIterator[DeadLetter]:
     """Give the letters of the actors, one by one as they're asked for, the oldest first."""
     wanted = {(actor.event.stream_name, actor.consumer_name): actor for actor in actors}
+    # The server skips the letters of others, where it can be told which.
+    pattern = _names.DEAD_SUBJECTS
+    if len(wanted) == 1:
+        pattern = _names.dead_subject(*next(iter(wanted)), '*')
+    last = await _find(connection, {'last_by_subj': pattern})
     seq = 0
-    while True:
-        body = {'seq': seq + 1, 'next_by_subj': _names.DEAD_SUBJECTS}
-        answer = await api.call(connection, f'STREAM.MSG.GET.{_names.DEAD_STREAM}', body)
-        if answer.message is None:
-            _raise_unless(answer, (*api.MESSAGE_NOT_FOUND, api.STREAM_NOT_FOUND), 'browsed')
+    # What comes from now on is for the next time: a letter that is replayed here may be back.
+    while last is not None and seq < last.seq:
+        stored = await _find(connection, {'seq': seq + 1, 'next_by_subj': pattern})
+        if stored is None:
             return
-        seq = answer.message.seq
-        stream, consumer = answer.message.subject.split('.')[2:4]
-        actor = wanted.get((stream, consumer))
-        if actor is not None:
-            yield _read(answer.message, actor.event)
+        seq = stored.seq
+        actor = wanted.get(_read_address(stored.subject))
+        if actor is not None and seq <= last.seq:
+            yield _read(stored, actor.event)
 
 
 async def replay(connection: Connection, letter: DeadLetter) -> None:
@@ -186,9 +191,23 @@ def _check_size(connection: Connection, subject: str, data: bytes, headers: dict
         )
 
 
+async def _find(connection: Connection, which: dict[str, Any]) -> api.StoredMessage | None:
+    """Give the letter of the stream that is asked for, None if there is none."""
+    answer = await api.call(connection, f'STREAM.MSG.GET.{_names.DEAD_STREAM}', which)
+    if answer.message is None:
+        _raise_unless(answer, (*api.MESSAGE_NOT_FOUND, api.STREAM_NOT_FOUND), 'read')
+    return answer.message
+
+
+def _read_address(subject: str) -> tuple[str, str]:
+    """Give stream and consumer; empty ones for a message that is no letter."""
+    tokens = subject.split('.')
+    return (tokens[2], tokens[3]) if len(tokens) == _TOKENS else ('', '')
+
+
 def _read(stored: api.StoredMessage, event: BaseEvent[Any, Any]) -> DeadLetter:
     headers = _parse_headers(stored.hdrs)
-    stream, consumer, place = stored.subject.split('.')[2:5]
+    stream, consumer, place = stored.subject.split('.')[2:]
     return DeadLetter(
         id=f'{stream}.{consumer}.{place}',
         event=headers.get(_EVENT, event.name),
@@ -228,9 +247,7 @@ def _moment(text: str | None) -> datetime:
 
 
 async def _check_there(connection: Connection, letter: DeadLetter) -> None:
-    answer = await api.call(connection, f'STREAM.MSG.GET.{_names.DEAD_STREAM}', {'seq': letter.seq})
-    if answer.message is None:
-        _raise_unless(answer, (*api.MESSAGE_NOT_FOUND, api.STREAM_NOT_FOUND), 'read')
+    if await _find(connection, {'seq': letter.seq}) is None:
         raise _not_found(letter)
 
 

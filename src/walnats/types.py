@@ -3,12 +3,15 @@
 from ._context import Context, ErrorContext, Metadata, OkContext
 from ._dead_letters import DeadLetter
 from ._event import BaseEvent, EventWithResponse
+from ._jetstream.options import ConnectOptions
 from ._publisher.bulk import EmitSummary
+from ._publisher.monitor import MonitorQueue
 from ._publisher.publisher import ConnectedEvents
 from ._worker.worker import ConnectedActors
 
 __all__ = [
     'BaseEvent',
+    'ConnectOptions',
     'ConnectedActors',
     'ConnectedEvents',
     'Context',
@@ -17,5 +20,6 @@ __all__ = [
     'ErrorContext',
     'EventWithResponse',
     'Metadata',
+    'MonitorQueue',
     'OkContext',
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,12 +62,12 @@ async def test_ticks_are_whole_multiples_of_the_period_and_on_time(
     found = await read_stream(nc, clock)
     assert len(found) >= 4
     for moment, stored_at in found:
-        assert moment.tzinfo == timezone.utc
+        assert moment.tzinfo == UTC
         assert moment.timestamp() % 0.25 == 0
         assert 0 <= (stored_at - moment).total_seconds() < 0.2
     gaps = {
         (later - earlier).total_seconds()
-        for (earlier, _), (later, _) in zip(found, found[1:], strict=False)
+        for (earlier, _), (later, _) in itertools.pairwise(found)
     }
     assert gaps == {0.25}
 

@@ -209,6 +209,21 @@ async def test_callbacks_that_raise_hurt_nobody(
     }
 
 
+async def test_slow_callback_on_closing_is_waited_for(
+    server_url: str, logged: Callable[[], list[logging.LogRecord]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('walnats._jetstream.client._CLOSE_TIMEOUT', 0.01)
+    ended = []
+
+    async def on_closed() -> None:
+        await asyncio.sleep(0.1)
+        ended.append('closed')
+
+    await enter(server_url, closed_cb=on_closed)
+    assert ended == ['closed']
+    assert not logged()
+
+
 @pytest.mark.parametrize('name', ['lame_duck_mode_cb', 'discovered_server_cb'])
 async def test_callback_on_news_from_the_server_that_raises(
     name: str, logged: Callable[[], list[logging.LogRecord]]

@@ -320,7 +320,7 @@ async def test_unreadable_message_does_no_harm(
 
         await conn.connection.nc.subscribe(f'{inbox}.>', cb=receive)
         await conn.connection.flush()
-        await send_raw(server_url, command(f'{inbox}.a'.encode()))
+        await send_raw(server_url, command(f'{inbox}.a'.encode()) * 3)
         await conn.connection.nc.publish(f'{inbox}.b')
         await received.wait()
         await conn.emit(created, 'hello', sync=True)

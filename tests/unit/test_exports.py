@@ -35,6 +35,7 @@ DECLARATIONS = {
 MODULES = {'decorators', 'errors', 'middlewares', 'serializers', 'types'}
 TYPES = {
     'BaseEvent',
+    'ConnectOptions',
     'ConnectedActors',
     'ConnectedEvents',
     'Context',
@@ -43,6 +44,7 @@ TYPES = {
     'ErrorContext',
     'EventWithResponse',
     'Metadata',
+    'MonitorQueue',
     'OkContext',
 }
 WORDS_OF_A_HANDLER = {'GiveUp', 'Retry'}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings as run_with, strategies as st
 
 from walnats import Actor, Actors, DeadLetters, Event, Events
 from walnats.errors import DeclarationTypeError, RegistryError
+
+# A busy machine is no failure.
+unhurried = run_with(deadline=None)
 
 
 def event(name: str = 'created') -> Event[str]:
@@ -70,6 +73,7 @@ def test_events_that_would_share_a_stream(one: str, other: str) -> None:
     assert f"'{one}' and '{other}'" in str(caught.value)
 
 
+@unhurried
 @given(st.lists(st.from_regex(r'[ab]{1,2}([.-][ab]{1,2})?', fullmatch=True), min_size=1))
 def test_streams_are_unique_or_the_registry_is_refused(names: list[str]) -> None:
     streams = [name.replace('.', '-') for name in names]

@@ -10,8 +10,7 @@ import msgspec
 from ..errors import JetStreamDisabledError, JetStreamError, JetStreamTimeoutError, WalnatsError
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
-
+    from .client import Message
     from .connection import Connection
 
 TIMEOUT = 5.0
@@ -90,10 +89,10 @@ async def request(
     *,
     headers: dict[str, str] | None = None,
     timeout: float,
-) -> Msg:
+) -> Message:
     """Send one message and wait for its answer."""
     await connection.inbox.open()
-    answered: asyncio.Future[Msg | WalnatsError] = asyncio.get_running_loop().create_future()
+    answered: asyncio.Future[Message | WalnatsError] = asyncio.get_running_loop().create_future()
     reply = connection.inbox.expect(subject, lambda answer: _resolve(answered, answer))
     try:
         await connection.publish(subject, payload, reply=reply, headers=headers)
@@ -111,7 +110,7 @@ async def request(
     return answer
 
 
-def is_no_responders(msg: Msg) -> bool:
+def is_no_responders(msg: Message) -> bool:
     """If the server says that nobody is subscribed to the subject."""
     return not msg.data and msg.headers is not None and msg.headers.get('Status') == _NO_RESPONDERS
 

@@ -9,22 +9,49 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import nats.errors
 from nats.aio.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from nats.aio.client import Srv
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
 logger = logging.getLogger('walnats.connection')
 
 _WEBSOCKET = ('ws', 'wss')
 _CLOSE_TIMEOUT = 1.0
 _EXPECTED = (OSError, nats.errors.Error, asyncio.TimeoutError)
+
+
+class Incoming(NamedTuple):
+    """A message that came: what matters of a `Msg` of nats-py, and cheaper to make."""
+
+    subject: str
+    reply: str
+    data: bytes
+    headers: dict[str, str] | None
+
+
+class Message(Protocol):
+    """What a receiver gets: an `Incoming`, or a `Msg` of nats-py."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def reply(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def headers(self) -> dict[str, str] | None: ...
+
+
+Receive = Callable[[Message], None]
 
 
 class WalnatsClient(Client):
@@ -34,8 +61,65 @@ class WalnatsClient(Client):
     attempt, and reads on after a message that can't be read.
     """
 
-    lost_because: Exception | None = None
-    """Why the connection was lost the last time."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost_because: Exception | None = None
+        """Why the connection was lost the last time."""
+        self.receivers: dict[int, Receive] = {}
+        """What takes the messages of a subscription, by its id, without the queue and the task
+        that nats-py has for each: that is a third of the time that a message takes."""
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes = b'',
+        reply: str = '',
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Send a message, in half the time: our names and headers were checked before."""
+        if self._status != Client.CONNECTED or len(payload) > self._max_payload:
+            await super().publish(subject, payload, reply, headers)
+            return
+        if headers is None:
+            command = f'PUB {subject} {reply} {len(payload)}\r\n'.encode() + payload + b'\r\n'
+        else:
+            block = _header_block(headers)
+            sizes = f'{len(block)} {len(block) + len(payload)}'
+            start = f'HPUB {subject} {reply} {sizes}\r\n'
+            command = start.encode() + block + payload + b'\r\n'
+        self.stats['out_msgs'] += 1
+        self.stats['out_bytes'] += len(payload)
+        await self._send_command(command)
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
+
+    async def _flush_pending(self, *args: Any, **kwargs: Any) -> Any:
+        with _unswallowed():
+            return await super()._flush_pending(*args, **kwargs)
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        receive = self.receivers.get(sid)
+        if receive is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        self.stats['in_msgs'] += 1
+        self.stats['in_bytes'] += len(data)
+        parsed = await self._process_headers(headers) if headers else None
+        try:
+            receive(Incoming(subject.decode(), reply.decode(), data, parsed))
+        except UnicodeDecodeError:
+            logger.error('dropped a message whose subject is not UTF-8: %r', subject)  # noqa: TRY400 -- the traceback would tell nothing more
+        except Exception:
+            # It would end the read loop.
+            logger.exception('a message to %r was not taken', subject)
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self.receivers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+    _has_dropped = False
 
     async def _process_op_err(self, e: Exception) -> None:
         self.lost_because = e
@@ -94,10 +178,41 @@ class WalnatsClient(Client):
         try:
             message: Msg | None = super()._build_message(sid, subject, reply, data, headers)
         except UnicodeDecodeError:
-            # Without a traceback, which would tell nothing more.
-            logger.error('dropped a message whose subject is not UTF-8: %r', subject)  # noqa: TRY400
+            self._log_dropped(subject)
             return None
         return message
+
+    def _log_dropped(self, subject: bytes) -> None:
+        """Log the first of them only: whoever sends one may send many."""
+        if not self._has_dropped:
+            self._has_dropped = True
+            logger.error('dropped a message whose subject is not UTF-8: %r', subject)
+
+
+async def subscribe(client: Client, subject: str, receive: Receive) -> Subscription:
+    """Have `receive` called with each message, as it comes. It must not raise nor block."""
+
+    async def on_message(msg: Msg) -> None:
+        receive(msg)
+
+    subscription = await client.subscribe(
+        subject, cb=on_message, pending_msgs_limit=0, pending_bytes_limit=0
+    )
+    if isinstance(client, WalnatsClient):
+        client.receivers[subscription._id] = receive  # noqa: SLF001 -- its name on the wire
+    return subscription
+
+
+def publisher_of(client: Client) -> Callable[..., Awaitable[None]]:
+    """Give the function by which a client publishes, and which can be cancelled."""
+    if isinstance(client, WalnatsClient):
+        return client.publish
+
+    async def publish(*args: Any) -> None:
+        with _unswallowed():
+            await client.publish(*args)
+
+    return publish
 
 
 def is_deaf(client: Client) -> bool:
@@ -155,7 +270,7 @@ async def close(client: Client) -> None:
             logger.error('connection closed during an outage: %d messages were never sent', count)
     closing = asyncio.create_task(client.close())
     await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT)
-    if not closing.done():
+    if not closing.done() and _has_unsent(client):
         logger.error('NATS takes nothing any more: what was sent last may be lost')
         abort(client)
     await closing
@@ -170,9 +285,40 @@ async def discard(client: Client) -> None:
 
 def abort(client: Client) -> None:
     """Drop the connection without waiting until all is sent."""
-    writer = getattr(client._transport, '_io_writer', None)  # noqa: SLF001
+    writer = _writer(client)
     if writer is not None:
         writer.transport.abort()
+
+
+def _has_unsent(client: Client) -> bool:
+    writer = _writer(client)
+    return writer is not None and writer.transport.get_write_buffer_size() > 0
+
+
+def _writer(client: Client) -> asyncio.StreamWriter | None:
+    """Give what writes to the socket. None before there is one, and for a WebSocket."""
+    writer: asyncio.StreamWriter | None = getattr(client._transport, '_io_writer', None)  # noqa: SLF001
+    return writer
+
+
+@contextlib.contextmanager
+def _unswallowed() -> Iterator[None]:
+    """Raise a cancellation that nats-py swallows while it waits for room in its buffer."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    yield
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
+def _header_block(headers: dict[str, str]) -> bytes:
+    lines = ['NATS/1.0\r\n']
+    for name, value in headers.items():
+        # What is republished may have line breaks in it, from other clients.
+        safe = value if value.isprintable() else ' '.join(value.splitlines())
+        lines.append(f'{name}: {safe}\r\n')
+    lines.append('\r\n')
+    return ''.join(lines).encode()
 
 
 @contextlib.contextmanager

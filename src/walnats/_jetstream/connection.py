@@ -35,6 +35,7 @@ class Connection:
 
     def __init__(self, nc: Client) -> None:
         self.nc = nc
+        self._publish = client.publisher_of(nc)
         self.inbox = Inbox(nc)
         self.is_released = False
         self._reconnects = nc.stats['reconnects']
@@ -56,15 +57,10 @@ class Connection:
             raise ConnectionClosedError(
                 f"can't send to '{subject}': the context of `connect` is over"
             )
-        task = asyncio.current_task()
-        cancelled = task.cancelling() if task is not None else 0
         try:
-            await self.nc.publish(subject, payload, reply, headers)
+            await self._publish(subject, payload, reply, headers)
         except nats.errors.Error as exc:
             raise translated(exc, subject) from exc
-        if task is not None and task.cancelling() > cancelled:
-            # nats-py swallows it while it waits for room in its buffer.
-            raise asyncio.CancelledError
 
     async def flush(self) -> None:
         """Wait until the server has what was sent, for a few seconds at most."""

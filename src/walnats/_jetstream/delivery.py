@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
-
+    from .client import Message
     from .connection import Connection
 
 _MAX_DELAY = 100 * 365 * 24 * 3600.0
@@ -32,6 +31,7 @@ class Delivery:
         'deliveries',
         'headers',
         'is_decided',
+        'is_settled',
         'received_at',
         'runs_until',
         'seq',
@@ -39,7 +39,7 @@ class Delivery:
         'timestamp_ns',
     )
 
-    def __init__(self, connection: Connection, msg: Msg) -> None:
+    def __init__(self, connection: Connection, msg: Message) -> None:
         """Take a message of a consumer. A ValueError if its reply subject is none of JetStream."""
         tokens = msg.reply.split('.')
         if tokens[:2] != ['$JS', 'ACK']:
@@ -61,6 +61,8 @@ class Delivery:
         self.started_at: float | None = None
         self.runs_until: float | None = None
         self.is_decided = False
+        self.is_settled = False
+        """If the server was told what became of it: it may be with another worker by now."""
 
     @property
     def timestamp(self) -> datetime:
@@ -69,10 +71,12 @@ class Delivery:
 
     async def ack(self) -> None:
         """Settle it: the actor is done with the message."""
+        self.is_settled = True
         await self._connection.publish(self._reply, b'+ACK')
 
     async def nak(self, delay: float = 0) -> None:
         """Hand it back, to be delivered again after `delay` seconds."""
+        self.is_settled = True
         if delay <= 0:
             await self._connection.publish(self._reply, b'-NAK')
         else:
@@ -81,6 +85,7 @@ class Delivery:
 
     async def term(self, reason: str) -> None:
         """Settle it: the actor gave up on the message."""
+        self.is_settled = True
         text = reason[:_MAX_REASON].encode(errors='replace')
         await self._connection.publish(self._reply, b'+TERM ' + text)
 

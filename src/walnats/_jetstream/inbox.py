@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, TypeAlias
 import nats.errors
 
 from ..errors import ConnectionClosedError, PermissionDeniedError, WalnatsError
+from .client import subscribe
 from .translate import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nats.aio.client import Client
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
-    Answer: TypeAlias = Msg | WalnatsError
+    from .client import Message
+
+    Answer: TypeAlias = Message | WalnatsError
     """A message, or the error that says why none will come."""
 
 
@@ -92,9 +94,7 @@ class Inbox:
     async def _subscribe(self) -> None:
         subject = self._prefix + '*'
         try:
-            self._subscription = await self._nc.subscribe(
-                subject, cb=self._receive, pending_bytes_limit=0
-            )
+            self._subscription = await subscribe(self._nc, subject, self._receive)
         except nats.errors.Error as exc:
             raise translated(exc, subject) from exc
 
@@ -106,7 +106,7 @@ class Inbox:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
 
-    async def _receive(self, msg: Msg) -> None:
+    def _receive(self, msg: Message) -> None:
         waiting = self._waiting.pop(msg.subject, None)
         if waiting is not None:
             waiting[1](msg)

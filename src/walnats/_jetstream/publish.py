@@ -24,8 +24,7 @@ from ..errors import (
 from . import api, settings, topology
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
-
+    from .client import Message
     from .connection import Connection
 
 DEADLINE = 30.0
@@ -85,7 +84,7 @@ async def store(
             return ack
 
 
-def read_ack(msg: Msg) -> PubAck:
+def read_ack(msg: Message) -> PubAck:
     """Give the acknowledgement in an answer; whatever else it is, as one with an error."""
     if api.is_no_responders(msg):
         return PubAck(error=_NO_STREAM)
@@ -182,8 +181,8 @@ class _Publishing:
         await self._handle_refusal(ack.error)
         return None
 
-    async def _send(self) -> Msg | WalnatsError | None:
-        answered: asyncio.Future[Msg | WalnatsError | None] = self._loop.create_future()
+    async def _send(self) -> Message | WalnatsError | None:
+        answered: asyncio.Future[Message | WalnatsError | None] = self._loop.create_future()
         reply = self._connection.inbox.expect(self._subject, partial(_resolve, answered))
         # What was on its way when the connection was lost is sent again at once.
         undo = self._connection.on_reconnect(partial(_resolve, answered, None))

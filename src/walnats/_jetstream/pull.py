@@ -18,15 +18,16 @@ import msgspec
 import nats.errors
 
 from ..errors import ConnectionClosedError, PermissionDeniedError, WalnatsError
+from .client import subscribe
 from .delivery import Delivery
 from .translate import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
+    from .client import Message
     from .connection import Connection
 
 logger = logging.getLogger('walnats.pull')
@@ -115,8 +116,8 @@ class Pull:
     async def open(self) -> None:
         """Subscribe to the inbox."""
         try:
-            self._subscription = await self._connection.nc.subscribe(
-                self._prefix + '*', cb=self._receive, pending_msgs_limit=0, pending_bytes_limit=0
+            self._subscription = await subscribe(
+                self._connection.nc, self._prefix + '*', self._receive
             )
         except nats.errors.Error as exc:
             raise translated(exc, self._prefix + '*') from exc
@@ -184,7 +185,7 @@ class Pull:
             async with asyncio.timeout(seconds):
                 await self._is_served.wait()
 
-    async def _receive(self, msg: Msg) -> None:
+    def _receive(self, msg: Message) -> None:
         self._heard_at = time.monotonic()
         # Only the server writes to this inbox without a reply subject: a `Status` header alone
         # may come from whoever published the message.
@@ -211,7 +212,7 @@ class Pull:
             break
         self._note_served()
 
-    def _handle_status(self, msg: Msg) -> None:
+    def _handle_status(self, msg: Message) -> None:
         headers = msg.headers or {}
         status = headers.get('Status', '')
         if status == '100':

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import nats.errors
 
 from ..errors import ConnectionClosedError, OutboundBufferLimitError
+from .client import subscribe
 from .translate import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
+    from .client import Message
     from .connection import Connection
 
 
@@ -34,7 +35,7 @@ def watch(
     if connection.is_released:
         raise ConnectionClosedError(f"can't watch '{subject}': the context of `connect` is over")
 
-    async def on_message(msg: Msg) -> None:
+    def on_message(msg: Message) -> None:
         receive(msg.data)
 
     def on_denied(denied_subject: str, reason: str) -> None:
@@ -42,7 +43,7 @@ def watch(
         if denied_subject == subject.lower() and 'subscription' in reason:
             denied(reason)
 
-    subscription = _subscribe_now(connection.nc.subscribe(subject, cb=on_message), subject)
+    subscription = _subscribe_now(subscribe(connection.nc, subject, on_message), subject)
     undo = connection.on_denied(on_denied)
     try:
         yield

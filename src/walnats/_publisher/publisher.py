@@ -21,13 +21,13 @@ from .outgoing import Outgoing, check_options, prepare
 from .request import check_request, request
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from .._event import EventWithResponse
     from .._jetstream.connection import Connection
     from .bulk import EmitSummary
+    from .monitor import MonitorQueue
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -233,7 +233,7 @@ class ConnectedEvents:
 
         return await request(self.connection, event, prepare=prepare_one, timeout=timeout)
 
-    def monitor(self, maxsize: int = 10_000) -> AbstractContextManager[asyncio.Queue[Any]]:
+    def monitor(self, maxsize: int = 10_000) -> AbstractContextManager[MonitorQueue]:
         """Look on: a live feed of the messages of all events, from now on.
 
             with conn.monitor() as queue:

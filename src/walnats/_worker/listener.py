@@ -275,8 +275,10 @@ class Listener:
         started_at = delivery.started_at = time.monotonic()
         job = Job(self._jobs, delivery)
         try:
-            outcome = await self._run(job)
+            outcome = await self._run(delivery, job)
             delivery.is_decided = True
+            # It's kept alive while it is settled, also if it ran into its timeout.
+            delivery.runs_until = None
             await self._settle(delivery, outcome, job)
             await job.report(outcome)
         except Exception as exc:  # noqa: BLE001 -- `listen` raises it
@@ -293,7 +295,11 @@ class Listener:
             await self._settler.settle(delivery, outcome)
             del self._failed[delivery], self._held[delivery]
 
-    async def _run(self, job: Job) -> Outcome:
+    async def _run(self, delivery: Delivery, job: Job) -> Outcome:
+        recalled = self._settler.recall(delivery)
+        if recalled is not None:
+            outcome, job.attempt = recalled
+            return outcome
         try:
             return await job.run()
         except asyncio.CancelledError:

@@ -36,6 +36,9 @@ async def keep_alive(actor: Actor[Any, Any], held: Collection[Delivery]) -> None
 
 
 def _needs_beat(delivery: Delivery, now: float, interval: float) -> bool:
+    # A sign of life for one that was handed back would put its retry off.
+    if delivery.is_settled:
+        return False
     if delivery.runs_until is not None and now > delivery.runs_until:
         return False
     return now - delivery.received_at > interval / 2

@@ -19,6 +19,8 @@ logger = logging.getLogger('walnats.worker')
 
 # Seconds until the next try, where the dead letter couldn't be stored.
 _LETTER_DELAY = 10.0
+# Messages without a letter of which it's remembered that the actor gave up on them.
+_MAX_REMEMBERED = 10_000
 
 
 class Settler:
@@ -33,6 +35,15 @@ class Settler:
         self._connection = connection
         self._actor = actor
         self._keeps_letters = keeps_letters
+        self._unburied: dict[tuple[int, int], tuple[Dead, int]] = {}
+
+    def recall(self, delivery: Delivery) -> tuple[Dead, int] | None:
+        """Give the outcome, and the attempts, of a message that is here for its letter only.
+
+        The actor gave up on it, and the dead letter couldn't be stored. To run it again would
+        be one attempt too many, and the letter would tell another reason.
+        """
+        return self._unburied.get(_key(delivery)) if self._unburied else None
 
     async def settle(self, delivery: Delivery, outcome: Outcome, attempts: int = 0) -> None:
         """Acknowledge the message, hand it back, or take it off the actor for good.
@@ -76,8 +87,10 @@ class Settler:
                     delivery.seq,
                     exc,
                 )
+                self._remember(delivery, outcome, attempts)
                 await delivery.nak(_LETTER_DELAY)
                 return
+            self._unburied.pop(_key(delivery), None)
         await delivery.term(outcome.reason)
         logger.log(
             logging.WARNING if self._keeps_letters else logging.ERROR,
@@ -87,3 +100,13 @@ class Settler:
             ', it is a dead letter now' if self._keeps_letters else '',
             outcome.reason,
         )
+
+    def _remember(self, delivery: Delivery, outcome: Dead, attempts: int) -> None:
+        self._unburied[_key(delivery)] = outcome, attempts
+        if len(self._unburied) > _MAX_REMEMBERED:
+            del self._unburied[next(iter(self._unburied))]
+
+
+def _key(delivery: Delivery) -> tuple[int, int]:
+    """Give what tells the message from all others, also if the stream is made anew."""
+    return delivery.seq, delivery.timestamp_ns

@@ -264,7 +264,7 @@ async def test_failing_in_every_way_and_small_windows(
 ) -> None:
     """Whatever the window and however the answers come: each message is accounted for."""
     event = int_event(unique, limits=walnats.Limits(messages=50), storage=STRICT)
-    dice = random.Random(7)  # noqa: S311 -- no secret
+    dice = random.Random(7)
 
     async def hesitantly(count: int) -> AsyncIterator[Any]:
         for number in range(count):
@@ -446,7 +446,7 @@ async def test_cancelling_at_any_moment_of_a_failure(
     monkeypatch.setattr(bulk, '_WINDOW', 16)
     monkeypatch.setattr(bulk, '_RESCUERS', 4)
     event = int_event(unique, limits=walnats.Limits(messages=20), storage=STRICT)
-    dice = random.Random(3)  # noqa: S311 -- no secret
+    dice = random.Random(3)
     async with walnats.Events(event).connect(server_url) as conn:
         await conn.register()
         for _ in range(60):

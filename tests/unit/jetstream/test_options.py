@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlparse
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings as run_with, strategies as st
 from nats.aio.client import Client, Server
 
 from walnats._jetstream.options import ConnectOptions, Reconnector, checked
+
+# A busy machine is no failure.
+unhurried = run_with(deadline=None)
 
 
 def servers(count: int) -> list[Server]:
@@ -55,6 +58,7 @@ def test_every_option_is_one_of_nats_py() -> None:
 # --- The wait ----------------------------------------------------------------
 
 
+@unhurried
 @given(st.integers(1, 5), st.integers(0, 50))
 def test_waits_are_short_at_first_and_bounded(count: int, attempts: int) -> None:
     reconnector = Reconnector(None)
@@ -72,6 +76,7 @@ def test_waits_differ_and_grow() -> None:
     assert max(late) > 1.8
 
 
+@unhurried
 @given(st.integers(1, 5))
 def test_servers_take_turns(count: int) -> None:
     reconnector = Reconnector(None)

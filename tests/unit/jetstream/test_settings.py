@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings as run_with, strategies as st
 
 from walnats import (
     Actor,
@@ -22,6 +22,10 @@ from walnats import (
     Storage,
 )
 from walnats._jetstream import settings
+
+# A busy machine is no failure.
+unhurried = run_with(deadline=None)
+
 
 NS = 10**9
 
@@ -80,12 +84,14 @@ def as_the_server_gives_it(config: Any) -> Any:
 # --- Nothing differs ---------------------------------------------------------
 
 
+@unhurried
 @given(events, foreign)
 def test_stream_as_declared_differs_in_nothing(event: Event[str], more: dict[str, Any]) -> None:
     wanted = settings.event_stream(event)
     assert settings.stream_differences({**as_the_server_gives_it(wanted), **more}, wanted) == []
 
 
+@unhurried
 @given(actors, foreign)
 def test_consumer_as_declared_differs_in_nothing(
     actor: Actor[str, Any], more: dict[str, Any]
@@ -97,6 +103,7 @@ def test_consumer_as_declared_differs_in_nothing(
 # --- What differs is changed, and nothing else -------------------------------
 
 
+@unhurried
 @given(events, events, foreign)
 def test_changed_stream_is_as_declared(
     old: Event[str], new: Event[str], more: dict[str, Any]
@@ -117,6 +124,7 @@ def test_changed_stream_is_as_declared(
     assert all(difference.old != difference.new for difference in differences)
 
 
+@unhurried
 @given(actors, actors, foreign)
 def test_changed_consumer_is_as_declared(
     old: Actor[str, Any], new: Actor[str, Any], more: dict[str, Any]
@@ -177,6 +185,7 @@ def test_age_caps_the_dedup_window(age: float | None, window: float, expected: f
     assert settings.event_stream(event)['duplicate_window'] == expected * NS
 
 
+@unhurried
 @given(events)
 def test_window_is_never_longer_than_the_age(event: Event[str]) -> None:
     stream = settings.event_stream(event)
@@ -268,6 +277,7 @@ def test_no_subjects_take_nothing() -> None:
 tokens = st.lists(st.sampled_from(['a', 'b', '*']), min_size=1, max_size=3)
 
 
+@unhurried
 @given(tokens, st.booleans(), st.lists(st.sampled_from(['a', 'b']), min_size=1, max_size=4))
 def test_takes_is_as_a_regular_expression_says(
     pattern: list[str],

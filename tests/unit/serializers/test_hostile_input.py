@@ -130,14 +130,14 @@ class FlightSchema(marshmallow.Schema):
 
 FLIGHT = Flight(
     number=1545,
-    name='EWR–IAH',
+    name='EWR→IAH',
     when=datetime(2013, 1, 1, 5, 15, tzinfo=UTC),
     legs=[Leg('a', 1), Leg('b', 2**70)],
     by_name={'x': Place('x', 1.5)},
     kind=Kind.LONG,
     anything={'a': [1, None, True, -2.5e-10, 'text']},
 )
-SMALL_FLIGHT = Flight(1545, 'EWR–IAH', FLIGHT.when, [Leg('a', 1)], {'x': Place('x')})
+SMALL_FLIGHT = Flight(1545, 'EWR→IAH', FLIGHT.when, [Leg('a', 1)], {'x': Place('x')})
 FERNET_KEY = Fernet.generate_key()
 HMAC_KEY = b'a key of the tests'
 

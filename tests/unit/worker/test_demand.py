@@ -70,6 +70,12 @@ def test_one_that_waits_for_a_slot_does_not_ask() -> None:
     assert ask(load(held=1, waiting=1), 16, 16) == 0
 
 
+def test_one_that_has_its_share_does_not_look_out_beyond_the_limit() -> None:
+    assert ask(load(held=1), 4, 4) == 1
+    assert ask(load(held=1), 4, 5) == 0
+    assert ask(load(held=3), 4, 3) == 0
+
+
 counts = st.integers(0, 200)
 loads = st.builds(
     Load,
@@ -136,7 +142,8 @@ class SlowActors(RuleBasedStateMachine):
         limit=st.integers(1, 20), slots=st.lists(st.integers(1, 20), min_size=1, max_size=5)
     )
     def begin(self, limit: int, slots: list[int]) -> None:
-        self.process = Process(limit, [Actor(min(each, limit)) for each in slots])
+        actors = [Actor(min(each, limit), window=100) for each in slots]
+        self.process = Process(limit, actors)
 
     @rule(pick=st.integers(0))
     def asks(self, pick: int) -> None:
