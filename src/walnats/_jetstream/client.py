@@ -68,6 +68,7 @@ class WalnatsClient(Client):
         self.receivers: dict[int, Receive] = {}
         """What takes the messages of a subscription, by its id, without the queue and the task
         that nats-py has for each: that is a third of the time that a message takes."""
+        self._has_dropped = False
 
     async def publish(
         self,
@@ -110,7 +111,7 @@ class WalnatsClient(Client):
         try:
             receive(Incoming(subject.decode(), reply.decode(), data, parsed))
         except UnicodeDecodeError:
-            logger.error('dropped a message whose subject is not UTF-8: %r', subject)  # noqa: TRY400 -- the traceback would tell nothing more
+            self._log_dropped(subject)
         except Exception:
             # It would end the read loop.
             logger.exception('a message to %r was not taken', subject)
@@ -118,8 +119,6 @@ class WalnatsClient(Client):
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.receivers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
-
-    _has_dropped = False
 
     async def _process_op_err(self, e: Exception) -> None:
         self.lost_because = e

@@ -183,7 +183,6 @@ class _Bulk:
         """Let go of what is still under way, after a cancellation."""
         for sent in self._in_flight.values():
             self._connection.inbox.forget(sent.reply)
-        self._to_rescue.clear()
         for task in self._rescuers:
             task.cancel()
         if self._rescuers:

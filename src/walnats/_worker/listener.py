@@ -102,8 +102,8 @@ class Listener:
 
     @property
     def claimed(self) -> int:
-        """Messages that are held or were asked for."""
-        return self._working + self._pull.outstanding
+        """Messages that are held or were asked for, and slots that are kept for no message."""
+        return self._working + self._slots.kept + self._pull.outstanding
 
     @property
     def _working(self) -> int:
@@ -118,6 +118,8 @@ class Listener:
     async def serve(self) -> None:
         """Ask for messages until :meth:`stop`, or until an error says that none will come."""
         while not self._is_stopping:
+            if self._slots.is_stuck:
+                await self._hand_back_waiting()
             await self._take_turn()
             await self._ask()
             await self._wait_for_change()
@@ -243,10 +245,19 @@ class Listener:
             await self._wait_for_change()
         return not self._is_stopping and (burst.has_news or self._pull.resets != resets)
 
+    async def _hand_back_waiting(self) -> None:
+        """Leave the messages that wait for a slot to other workers: no slot may ever be free."""
+        while self._slots.waiting:
+            delivery = self._slots.waiting.popleft()
+            await self._settler.settle(delivery, _HAND_BACK)
+            del self._held[delivery]
+
     def _count_to_ask(self) -> int:
+        if self._slots.is_stuck:
+            return 0
         load = Load(
             slots=self._slots.limit,
-            held=self._working,
+            held=self._working + self._slots.kept,
             waiting=len(self._slots.waiting),
             outstanding=self._pull.outstanding,
             job_time=self._job_time,
@@ -285,7 +296,8 @@ class Listener:
             self._failure = exc
         finally:
             self._let_go(delivery)
-        await self._outlive(job)
+        if not job.has_ended:
+            await self._outlive(job)
         self._note_job_time(time.monotonic() - started_at)
         self._slots.release()
         self._wake()
@@ -327,12 +339,19 @@ class Listener:
 
     async def _outlive(self, job: Job) -> None:
         """Keep the slot of a job that was given up, but goes on in its pool."""
-        if job.has_ended:
-            return
+        self._slots.keep()
+        if self._slots.is_stuck:
+            logger.warning(
+                'actor %r: the jobs in all its slots ran into their job_timeout and still go on '
+                'in their pool; it gets no messages until one of them ends',
+                self.actor.name,
+            )
+        self._wake()
         ending = asyncio.create_task(job.end())
         self._lingering.add(ending)
         await asyncio.wait({ending})
         self._lingering.discard(ending)
+        self._slots.unkeep()
 
     def _note_job_time(self, seconds: float) -> None:
         if self._job_time is None:

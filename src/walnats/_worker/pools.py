@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -40,12 +41,20 @@ class Pools:
         self._pids: dict[ProcessPoolExecutor, int] = {}
 
     async def start(
-        self, execute_in: ExecuteIn, handler: Callable[[Any], Any], message: Any
+        self,
+        execute_in: ExecuteIn,
+        handler: Callable[[Any], Any],
+        message: Any,
+        *,
+        wants_result: bool,
     ) -> asyncio.Future[Any]:
-        """Start a job once there is a thread or a process for it. It can't be cancelled."""
+        """Start a job once there is a thread or a process for it. It can't be cancelled.
+
+        :param wants_result: what the handler returns is needed, so it has to come back.
+        """
         if execute_in is ExecuteIn.THREAD:
             return await self._start_in_thread(handler, message)
-        return await self._start_in_process(handler, message)
+        return await self._start_in_process(handler, message, wants_result=wants_result)
 
     def close(self) -> None:
         """Let go of the threads, and end the processes, busy or not."""
@@ -58,27 +67,44 @@ class Pools:
     ) -> asyncio.Future[Any]:
         await self._free_threads.acquire()
         context = contextvars.copy_context()
-        future = asyncio.wrap_future(self._threads.submit(context.run, _run, handler, message))
+        future = asyncio.wrap_future(
+            self._threads.submit(context.run, _run_in_thread, handler, message)
+        )
         future.add_done_callback(lambda _: self._free_threads.release())
         return future
 
     async def _start_in_process(
-        self, handler: Callable[[Any], Any], message: Any
+        self, handler: Callable[[Any], Any], message: Any, *, wants_result: bool
     ) -> asyncio.Future[Any]:
         await self._free_processes.acquire()
         try:
-            executor = self._idle.pop() if self._idle else await self._add_process()
-            future = asyncio.wrap_future(executor.submit(_run, handler, message))
+            executor, future = await self._submit(_run_in_process, handler, message, wants_result)
         except BaseException:
             self._free_processes.release()
             raise
         future.add_done_callback(lambda done: self._take_back(executor, done))
         return future
 
+    async def _submit(self, *call: Any) -> tuple[ProcessPoolExecutor, asyncio.Future[Any]]:
+        """Give the job to a process: to one that is idle, and still there, or to a new one."""
+        while self._idle:
+            executor = self._idle.pop()
+            try:
+                return executor, asyncio.wrap_future(executor.submit(*call))
+            except BrokenExecutor:
+                # It was killed while it had no job: that is no failure of this one.
+                self._drop(executor)
+        executor = await self._add_process()
+        return executor, asyncio.wrap_future(executor.submit(*call))
+
     async def _add_process(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context('spawn')
         executor = ProcessPoolExecutor(1, context, initializer=_prepare_process)
-        self._pids[executor] = await asyncio.wrap_future(executor.submit(os.getpid))
+        try:
+            self._pids[executor] = await asyncio.wrap_future(executor.submit(os.getpid))
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
         return executor
 
     def _take_back(self, executor: ProcessPoolExecutor, done: asyncio.Future[Any]) -> None:
@@ -114,11 +140,20 @@ def check_picklable(actors: Iterable[Actor[Any, Any]]) -> None:
 
 
 def _prepare_process() -> None:
-    """Leave signals to the parent, and end with it even if it's killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the parent, and end with it even if it's killed.
+
+    Who stops a worker often signals the whole group: that is no reason to lose the job.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Not SIG_IGN: a program that the handler starts would inherit it.
+        signal.signal(number, _ignore)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Do nothing."""
 
 
 def _end_with(parent: Any) -> None:
@@ -126,20 +161,58 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-def _run(handler: Callable[[Any], Any], message: Any) -> Any:
-    """Run the job. What it raises has to get into a future, and through a pipe perhaps."""
+def _run_in_thread(handler: Callable[[Any], Any], message: Any) -> Any:
     try:
-        return handler(message)
+        return _run(handler, message)
     except StopIteration as exc:
+        # No future takes it.
         raise RuntimeError('the handler raised StopIteration') from exc
-    except BaseException as exc:
-        if _survives_pickling(exc):
-            raise
-        raise RuntimeError(f'{type(exc).__name__}: {exc}') from None
 
 
-def _survives_pickling(exc: BaseException) -> bool:
+def _run_in_process(handler: Callable[[Any], Any], message: Any, wants_result: bool) -> Any:  # noqa: FBT001 -- an executor passes arguments by position
+    """Run the job. What it returns or raises has to get through a pipe."""
     try:
-        return type(pickle.loads(pickle.dumps(exc))) is type(exc)  # noqa: S301 -- it's our own
+        result = _run_in_thread(handler, message)
+    except BaseException as exc:
+        if _survives_pickling(exc, type(exc)):
+            raise
+        bare = _BareError(type(exc), str(exc))
+        if _survives_pickling(bare, type(exc)):
+            raise bare from exc
+        raise RuntimeError(f'{type(exc).__name__}: {exc}') from exc
+    return result if wants_result else None
+
+
+def _run(handler: Callable[[Any], Any], message: Any) -> Any:
+    result = handler(message)
+    if not inspect.isawaitable(result):
+        return result
+    if inspect.iscoroutine(result):
+        result.close()
+    raise TypeError('a handler in a pool must not give an awaitable: use ExecuteIn.MAIN')
+
+
+class _BareError(Exception):
+    """Becomes an exception of the given type on the other side, with a text and nothing else.
+
+    Many exceptions can't be pickled, because their class is called with other arguments than
+    they are. But `give_up_on` and the log want to know the type.
+    """
+
+    def __init__(self, kind: type[BaseException], text: str) -> None:
+        super().__init__(kind, text)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return _make_bare, self.args
+
+
+def _make_bare(kind: type[BaseException], text: str) -> BaseException:
+    # Its `__init__` may want who knows what.
+    return kind.__new__(kind, text)
+
+
+def _survives_pickling(exc: BaseException, kind: type[BaseException]) -> bool:
+    try:
+        return type(pickle.loads(pickle.dumps(exc))) is kind  # noqa: S301 -- it's our own
     except Exception:  # noqa: BLE001 -- pickling runs foreign code
         return False

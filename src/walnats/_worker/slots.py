@@ -24,6 +24,8 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.free = limit
+        self.kept = 0
+        """Slots of jobs that were given up but go on in their pool."""
         self._actors: list[ActorSlots] = []
 
     def for_actor(
@@ -52,6 +54,7 @@ class ActorSlots:
     ) -> None:
         self.limit = limit
         self.free = limit
+        self.kept = 0
         self.waiting: deque[Delivery] = deque()
         self._is_stopped = False
         self._slots = slots
@@ -80,6 +83,21 @@ class ActorSlots:
         self.free += 1
         self._slots.free += 1
         self._slots.start_waiting()
+
+    @property
+    def is_stuck(self) -> bool:
+        """If all slots, its own or those of the process, are kept by jobs that don't end."""
+        return self.kept >= self.limit or self._slots.kept >= self._slots.limit
+
+    def keep(self) -> None:
+        """Note that a job was given up, and that its slot is taken all the same."""
+        self.kept += 1
+        self._slots.kept += 1
+
+    def unkeep(self) -> None:
+        """Note that the job is over at last; its slot has still to be released."""
+        self.kept -= 1
+        self._slots.kept -= 1
 
     def stop(self) -> None:
         """Start nothing any more: what waits goes on waiting."""

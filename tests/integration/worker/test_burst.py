@@ -136,16 +136,23 @@ async def test_shutdown_in_a_burst_hands_the_failed_back(stage: Stage) -> None:
         assert await stage.take(1, 1) == [0]
 
 
-async def test_cancelling_a_burst_hands_the_failed_back(stage: Stage) -> None:
-    seen = stage.seen(lambda item: fail(item) if item.n == 0 else asyncio.Event().wait())
-    async with stage.connect(stage.actor(seen, ack_wait=30, retry_delay=(0,))) as conn:
-        await stage.publish(range(2))
+async def test_cancelling_a_burst_hands_the_failed_back_to_be_retried_when_they_are_due(
+    stage: Stage,
+) -> None:
+    def handle(item: Item) -> object:
+        if item.n < 2:
+            raise walnats.Retry((0, 60)[item.n])
+        return asyncio.Event().wait()
+
+    seen = stage.seen(handle)
+    async with stage.connect(stage.actor(seen, ack_wait=30)) as conn:
+        await stage.publish(range(3))
         task = asyncio.create_task(conn.listen(burst=True))
-        await seen.wait(2)
+        await seen.wait(3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert sorted(await stage.take(2, 1)) == [0, 1]
+        assert sorted(await stage.take(3, 1)) == [0, 2]
 
 
 async def test_more_messages_than_may_be_unsettled_at_once(stage: Stage) -> None:

@@ -136,23 +136,6 @@ async def test_an_error_waits_for_the_jobs_it_has_cancelled(stage: Stage) -> Non
         assert len(ended) == 3
 
 
-async def test_a_consumer_that_is_made_anew_is_used_at_once(stage: Stage) -> None:
-    seen = stage.seen()
-    actor = stage.actor(seen)
-    async with stage.listening(actor) as conn:
-        await stage.publish(1)
-        await seen.wait(1)
-        await asyncio.sleep(0.2)
-        jetstream = stage.nc.jetstream()
-        config = (await stage.info()).config
-        deleting = jetstream.delete_consumer(stage.event.stream_name, 'actor')
-        creating = jetstream.add_consumer(stage.event.stream_name, config)
-        await asyncio.gather(deleting, creating)
-        await stage.publish(2)
-        await seen.wait(2, seconds=3)
-        assert conn.connection.nc.is_connected
-
-
 @pytest.mark.parametrize('limited', [(ACK,)], indirect=True)
 async def test_a_user_who_may_not_ask_for_messages(limited: Limited) -> None:
     await limited.register()

@@ -18,7 +18,7 @@ from walnats.errors import ConnectionClosedError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.integration.worker.conftest import Stage
+    from tests.integration.worker.conftest import Item, Stage
 
     import walnats
 
@@ -161,13 +161,22 @@ async def test_jobs_go_on_while_the_server_is_away(
 
 
 async def test_a_connection_that_is_closed_ends_listen(stage: Stage) -> None:
+    async def handler(_: Item) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)
+
+    seen = stage.seen(handler)
     client = await nats.connect(stage.url)
-    async with stage.connect(stage.actor(stage.seen()), server=client) as conn:
+    async with stage.connect(stage.actor(seen), server=client) as conn:
+        await stage.publish(1)
         task = asyncio.create_task(conn.listen())
-        await asyncio.sleep(0.1)
+        await seen.wait(1)
         await client.close()
         with pytest.raises(ConnectionClosedError, match='closed while the worker listened'):
             await asyncio.wait_for(task, 3)
+        assert seen.running == 0
 
 
 async def test_a_connection_that_gives_up_reconnecting_ends_listen(

@@ -208,6 +208,7 @@ async def test_cancelling_twice_still_hands_back(stage: Stage) -> None:
             await asyncio.sleep(0.01)
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert seen.running == 0
         assert sorted(await stage.take(3, SOON)) == [0, 1, 2]
 
 
