@@ -2,7 +2,8 @@
 
     python -m examples.flights
 
-The exit status is 1 if what the actors saw doesn't add up against the file.
+What an actor refused is there as dead letters in the end, and one of them is replayed. The exit
+status is 1 if what the actors saw, or refused, doesn't add up against the file.
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import walnats
 
-from .audit import expect, find_problems
+from .audit import expect, expect_letters, find_letter_problems, find_problems
 from .dataset import read_airlines, read_flights
-from .events import DELAY_ANNOUNCED
+from .events import DELAY_ANNOUNCED, FLIGHT_CANCELLED, FLIGHT_DEPARTED
 from .ledger import Ledgers
+from .letters import mend
 from .processes import DemoError, Processes
 from .publisher import PUBLISHER
-from .report import print_report
+from .report import print_letters, print_report, print_verdict
 from .watch import Watch
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
     from .audit import Lines
+    from .letters import Mending
 
 VICTIM, SURVIVOR = 'worker-1', 'worker-2'
 
@@ -43,22 +46,28 @@ async def main(console: Console) -> bool:
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGTERM, signal.raise_signal, signal.SIGINT
     )
-    expected = expect(read_flights(), read_airlines())
-    failures: list[str] = []
+    flights = read_flights()
+    expected, letters = expect(flights, read_airlines()), expect_letters(flights)
+    mending: Mending | None = None
+    problems: list[str] = []
     with TemporaryDirectory(prefix='flights-') as folder, make_progress(console) as progress:
         ledgers = Ledgers(Path(folder))
         watch = Watch(ledgers, progress, expected)
         try:
-            await replay(ledgers, watch, expected)
+            mending = await run(ledgers, watch, expected)
+            problems += find_letter_problems(letters, mending)
         except DemoError as error:
-            failures.append(str(error))
-    problems = failures + find_problems(expected, watch.entries)
-    print_report(console, expected, watch.entries, problems, victim=VICTIM)
+            problems.append(str(error))
+    problems += find_problems(expected, watch.entries)
+    print_report(console, expected, watch.entries, victim=VICTIM)
+    if mending is not None:
+        print_letters(console, letters, mending)
+    print_verdict(console, expected, problems)
     return not problems
 
 
-async def replay(ledgers: Ledgers, watch: Watch, expected: Lines) -> None:
-    """Run the publisher and the workers until no actor has anything left to do."""
+async def run(ledgers: Ledgers, watch: Watch, expected: Lines) -> Mending:
+    """Run the publisher and the workers until nothing is left to do but the dead letters."""
     async with walnats.EmbeddedServer() as server, Processes(server.url) as processes:
         for name in (VICTIM, SURVIVOR):
             await processes.start('worker', ledgers.path(name))
@@ -78,11 +87,17 @@ async def replay(ledgers: Ledgers, watch: Watch, expected: Lines) -> None:
             await check_announced(nc, expected)
         await processes.stop(SURVIVOR)
         await watch.look()
+        return await mend(server.url, ledgers)
 
 
 async def count_kept(nc: Client) -> int:
-    """Count the messages that the server keeps, because an actor hasn't settled them yet."""
-    return sum(stream.state.messages for stream in await nc.jetstream().streams_info())
+    """Count the messages that the server keeps, because an actor hasn't settled them yet.
+
+    The dead letters are settled; they are in a stream of their own.
+    """
+    names = [event.stream_name for event in (FLIGHT_DEPARTED, FLIGHT_CANCELLED, DELAY_ANNOUNCED)]
+    streams = [await nc.jetstream().stream_info(name) for name in names]
+    return sum(stream.state.messages for stream in streams)
 
 
 async def check_announced(nc: Client, expected: Lines) -> None:
@@ -91,13 +106,6 @@ async def check_announced(nc: Client, expected: Lines) -> None:
     delays = sum(job.event == DELAY_ANNOUNCED.name for job in expected)
     if stream.state.last_seq != delays:
         raise DemoError(f'{stream.state.last_seq} delays were stored in place of {delays}')
-
-
-def end_in_order_on_sigterm() -> None:
-    """End all that was started, as Ctrl-C does."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def make_progress(console: Console) -> Progress:

@@ -1,4 +1,4 @@
-"""Three actors: a departure board, a delay alert, and statistics of the airlines.
+"""Four actors: a departure board, a delay alert, statistics of the airlines, an arrival log.
 
 The handlers are plain functions. Each returns the line that it wants in the ledger.
 """
@@ -34,8 +34,13 @@ Message = TypeVar('Message', Departure, Cancellation, Delay)
 BOARD = 'departure-board'
 ALERT = 'delay-alert'
 STATISTICS = 'carrier-statistics'
+ARRIVALS = 'arrival-log'
 
 ANNOUNCED_FROM = 15  # minutes
+
+# Why the arrival log refuses a flight.
+NO_ARRIVAL = 'it has no arrival time'
+DIVERTED = 'it was diverted'
 
 
 async def show_departure(departure: Departure) -> Line:
@@ -67,6 +72,22 @@ async def count_cancellation(airlines: Mapping[str, str], cancellation: Cancella
     return Line(airlines[cancellation.flight.carrier])
 
 
+async def log_arrival(departure: Departure) -> Line:
+    """Be strict: what is no proper arrival becomes a dead letter, for people to look at."""
+    if departure.arrival is None:
+        raise walnats.GiveUp(NO_ARRIVAL)
+    if departure.arrival.delay is None:
+        raise walnats.GiveUp(DIVERTED)
+    return Line(departure.flight.destination, departure.arrival.delay)
+
+
+async def log_any_arrival(departure: Departure) -> Line:
+    """Do the same, mended: a diverted flight is an arrival too, one without a delay."""
+    if departure.arrival is not None and departure.arrival.delay is None:
+        return Line(departure.flight.destination)
+    return await log_arrival(departure)
+
+
 def make_actors(ledger: Ledger, conn: ConnectedEvents) -> walnats.Actors:
     """Give the handlers what they need. An actor of two events is declared for each."""
     airlines = read_airlines()
@@ -77,7 +98,13 @@ def make_actors(ledger: Ledger, conn: ConnectedEvents) -> walnats.Actors:
         _actor(ALERT, FLIGHT_DEPARTED, partial(announce_delay, conn), ledger),
         _actor(STATISTICS, FLIGHT_DEPARTED, partial(count_departure, airlines), ledger),
         _actor(STATISTICS, FLIGHT_CANCELLED, partial(count_cancellation, airlines), ledger),
+        _actor(ARRIVALS, FLIGHT_DEPARTED, log_arrival, ledger),
     )
+
+
+def make_mended_actors(ledger: Ledger) -> walnats.Actors:
+    """Declare the arrival log as its next version has it: the same actor by its name."""
+    return walnats.Actors(_actor(ARRIVALS, FLIGHT_DEPARTED, log_any_arrival, ledger))
 
 
 def _actor(
@@ -91,7 +118,11 @@ def _actor(
     async def handle(message: Message) -> None:
         job = Job(name, event.name, message.flight.key)
         ledger.note(Step.BEGUN, job)
-        line = await handler(message)
+        try:
+            line = await handler(message)
+        except walnats.GiveUp as refusal:
+            ledger.note(Step.REFUSED, job, Line(refusal.reason))
+            raise
         await asyncio.sleep(0.02)  # as if a display or a database took that long
         ledger.note(Step.DONE, job, line)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Step(Enum):
     BEGUN = 'begun'
     DONE = 'done'
+    REFUSED = 'refused'
 
 
 class Job(NamedTuple):
@@ -31,7 +32,10 @@ class Job(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What a handler writes down: which airport or airline it is about, and the delay."""
+    """What a handler writes down: which airport or airline it is about, and the delay.
+
+    If the job was refused, it is about the reason.
+    """
 
     about: str
     minutes: int = 0
@@ -45,6 +49,11 @@ class Entry:
     step: Step
     job: Job
     line: Line | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """If the job was over with it."""
+        return self.step is not Step.BEGUN
 
 
 class Ledger:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from .actors import BOARD, STATISTICS
+from .actors import ARRIVALS, BOARD, STATISTICS
 from .audit import count_repeats, read_lines, trace_rescue
 from .events import DELAY_ANNOUNCED, FLIGHT_CANCELLED, FLIGHT_DEPARTED
 from .publisher import PUBLISHER
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     from .audit import Lines, Rescue
     from .ledger import Entry, Job
+    from .letters import Letter, Mending
 
 
 def print_report(
     console: Console,
     expected: Lines,
     entries: Collection[Entry],
-    problems: Collection[str],
     *,
     victim: str,
 ) -> None:
-    """Print what the actors saw, what became of the victim's jobs, and whether all adds up."""
+    """Print what the actors saw, and what became of the victim's jobs."""
     lines = read_lines(entries)
     for table in (
         _draw_board(lines),
@@ -40,6 +40,18 @@ def print_report(
     ):
         console.print()
         console.print(table)
+
+
+def print_letters(console: Console, expected: Counter[Letter], mending: Mending) -> None:
+    """Print what the arrival log refused, by reason, and which letter was replayed."""
+    console.print()
+    console.print(_draw_letters(expected, mending))
+    handled = ', '.join(sorted(mending.handled)) or 'nothing'
+    console.print(f'Replayed: {mending.replayed.flight}. Done by a mended handler: {handled}.')
+
+
+def print_verdict(console: Console, expected: Lines, problems: Collection[str]) -> None:
+    """Print whether all adds up."""
     console.print()
     if problems:
         console.print('It does not add up:', *(f'- {each}' for each in problems), sep='\n')
@@ -107,12 +119,27 @@ def _draw_rescue(rescue: Rescue, victim: str) -> Table:
     return table
 
 
+def _draw_letters(expected: Counter[Letter], mending: Mending) -> Table:
+    counts = [
+        Counter(letter.reason for letter in letters)
+        for letters in (expected.elements(), mending.found, mending.left)
+    ]
+    numbers = ('in the file', 'letters', 'after the replay')
+    table = _make_table(f'Dead letters of {ARRIVALS}', ('reason',), numbers)
+    for reason in sorted({reason for count in counts for reason in count}):
+        table.add_row(reason, *(f'{count[reason]:,}' for count in counts))
+    table.add_section()
+    table.add_row('all', *(f'{count.total():,}' for count in counts))
+    return table
+
+
 def _tell_sums(expected: Lines) -> str:
     flights = sum(job.actor == PUBLISHER for job in expected)
     return (
         f'Nothing was lost: all {flights:,} flights of the file were published, all\n'
-        f'{len(expected) - flights:,} jobs that they make were done, and NATS has nothing left '
-        'to deliver.\n'
+        f'{len(expected) - flights:,} jobs that they make were done, or refused and kept as dead '
+        'letters, and\n'
+        'NATS has nothing left to deliver.\n'
         'A message is handled at least once. A repeat changes nothing here, because\n'
         'what the actors write is counted by flight.'
     )

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from .audit import trace_rescue
-from .ledger import Step
 from .processes import DemoError
 from .publisher import PUBLISHER
 
@@ -58,7 +57,7 @@ class Watch:
     def _take(self, entries: list[Entry]) -> None:
         self.entries += entries
         for entry in entries:
-            if entry.step is Step.DONE:
+            if entry.is_last:
                 place = self.published if entry.job.actor == PUBLISHER else self.handled
                 place.add(entry.job)
         self._progress.update(self._published_bar, completed=len(self.published))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import pty
 import re
@@ -10,13 +11,25 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from examples.flights.audit import count_repeats, expect, find_problems, trace_rescue
+from examples.flights.audit import (
+    count_repeats,
+    expect,
+    expect_letters,
+    find_letter_problems,
+    find_problems,
+    trace_rescue,
+)
 from examples.flights.ledger import Entry, Job, Ledgers, Line, Step, open_ledger
+from examples.flights.letters import Letter, Mending
+from examples.flights.worker import is_no_refusal
+
+import walnats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,11 +75,14 @@ def rows() -> list[dict[str, str]]:
 
 @pytest.fixture
 def small_demo(tmp_path: Path) -> Path:
-    """A copy of the demo with fewer flights: it takes less time, and can be broken."""
+    """A copy of the demo with fewer flights: it takes less time, and can be broken.
+
+    Of these, 6 were diverted, and 1 has no arrival time.
+    """
     shutil.copytree(ROOT / FLIGHTS, tmp_path / FLIGHTS)
     path = tmp_path / FLIGHTS / 'data/flights-2013-01.csv'
     lines = path.read_text().splitlines(keepends=True)
-    path.write_text(''.join(lines[:301]))
+    path.write_text(''.join([lines[0], *lines[472:772]]))
     return tmp_path
 
 
@@ -86,7 +102,7 @@ def test_its_output_in_a_pipe_is_plain_text(result: Result) -> None:
 
 def test_the_progress_ends_with_everything(result: Result) -> None:
     assert re.search(r'^published .* 1785/1785 ', result.output, re.MULTILINE)
-    assert re.search(r'^handled .* 5727/5727 ', result.output, re.MULTILINE)
+    assert re.search(r'^handled .* 7500/7500 ', result.output, re.MULTILINE)
 
 
 def test_the_board_shows_each_airport(result: Result, rows: list[dict[str, str]]) -> None:
@@ -118,13 +134,14 @@ def test_what_each_actor_saw_adds_up(result: Result, rows: list[dict[str, str]])
     departed, cancelled = len(delays), len(rows) - len(delays)
     delayed = sum(delay >= 15 for delay in delays)
     counts = {
+        'arrival-log flight-departed': departed,
         'carrier-statistics flight-cancelled': cancelled,
         'carrier-statistics flight-departed': departed,
         'delay-alert flight-departed': departed,
         'departure-board delay-announced': delayed,
         'departure-board flight-cancelled': cancelled,
         'departure-board flight-departed': departed,
-        'all ': 3 * departed + 2 * cancelled + delayed,
+        'all ': 4 * departed + 2 * cancelled + delayed,
     }
     lines = result.output.partition('What each actor saw')[2].partition('\n\n')[0].splitlines()
     cells = [line.replace(' ', '').split('│')[1:-1] for line in lines if line.startswith('│')]
@@ -139,11 +156,30 @@ def test_the_worker_that_was_killed_lost_nothing(result: Result) -> None:
         for cells in result.table('What became of the jobs of worker-1').values()
     )
     (killed_at,) = re.findall(r'^worker-1 was killed by SIGKILL when (\S+) jobs', result.output)
-    assert 5727 // 3 <= int(killed_at.replace(',', '')) < 5727
+    assert 7500 // 3 <= int(killed_at.replace(',', '')) < 7500
     assert done > 0
     assert 0 <= repeated <= done
     assert taken_over == begun > 0
     assert 'Nothing was lost: all 1,785 flights of the file were published' in result.output
+
+
+def test_what_was_refused_is_there_by_reason(result: Result, rows: list[dict[str, str]]) -> None:
+    departed = [row for row in rows if row['dep_time'] != 'NA']
+    unknown = sum(row['arr_time'] == 'NA' for row in departed)
+    diverted = sum(row['arr_delay'] == 'NA' for row in departed) - unknown
+    assert result.table('Dead letters of arrival-log') == {
+        'it has no arrival time': [str(unknown)] * 3,
+        'it was diverted': [str(diverted), str(diverted), str(diverted - 1)],
+        'all': ['14', '14', '13'],
+    }
+
+
+def test_a_letter_is_replayed_and_handled(result: Result, rows: list[dict[str, str]]) -> None:
+    ((replayed, handled),) = re.findall(
+        r'^Replayed: (.*)\. Done by a mended handler: (.*)\.$', result.output, re.MULTILINE
+    )
+    assert replayed == handled
+    assert Letter(replayed, 'it was diverted') in expect_letters(rows)
 
 
 def test_it_runs_in_a_terminal(small_demo: Path) -> None:
@@ -165,6 +201,27 @@ def test_it_fails_if_a_handler_leaves_something_out(small_demo: Path) -> None:
     assert 'It does not add up:' in result.output
     assert 'jobs were not done, such as departure-board delay-announced' in result.output
     assert 'Nothing was lost' not in result.output
+
+
+def test_it_fails_if_the_strict_actor_gives_another_reason(small_demo: Path) -> None:
+    edit(small_demo / FLIGHTS / 'actors.py', 'GiveUp(DIVERTED)', 'GiveUp(NO_ARRIVAL)')
+    result = run(small_demo)
+    assert result.status == 1
+    assert '- none of the 7 dead letters is about a diverted flight' in result.output
+    assert '- 6 jobs were done otherwise than the file says, such as arrival-log' in result.output
+
+
+def test_it_fails_if_the_mended_handler_refuses_too(small_demo: Path) -> None:
+    edit(
+        small_demo / FLIGHTS / 'actors.py',
+        'return Line(departure.flight.destination)\n',
+        'raise walnats.GiveUp(DIVERTED)\n',
+    )
+    result = run(small_demo)
+    assert result.status == 1
+    assert 'was replayed, and nothing was handled then' in result.output
+    assert '- 1 dead letters were there after the replay, and should not be' in result.output
+    assert result.table('Dead letters of arrival-log')['all'] == ['7', '7', '7']
 
 
 def test_it_fails_if_a_worker_fails(small_demo: Path) -> None:
@@ -248,6 +305,64 @@ def test_what_differs_from_the_file_is_a_problem(
     assert find_problems(EXPECTED, change([done('a', ONE), done('b', TWO)])) == [problem]
 
 
+LOST, DIVERTED = Letter('2013-01-01 EV4204', 'unknown'), Letter('2013-01-01 MQ4525', 'diverted')
+LETTERS = Counter([LOST, DIVERTED])
+MENDING = Mending([LOST, DIVERTED], DIVERTED, {DIVERTED.flight}, [LOST])
+
+
+def test_letters_as_in_the_file_are_no_problem() -> None:
+    assert find_letter_problems(LETTERS, MENDING) == []
+
+
+@pytest.mark.parametrize(
+    ('mending', 'problem'),
+    [
+        (
+            replace(MENDING, found=[DIVERTED], left=[]),
+            '1 dead letters were not there, such as 2013-01-01 EV4204: unknown',
+        ),
+        (
+            replace(MENDING, found=[LOST, LOST, DIVERTED], left=[LOST, LOST]),
+            ('1 dead letters were there, and not in the file, such as 2013-01-01 EV4204: unknown'),
+        ),
+        (
+            replace(MENDING, left=[]),
+            '1 dead letters were gone, and not replayed, such as 2013-01-01 EV4204: unknown',
+        ),
+        (
+            replace(MENDING, left=[LOST, DIVERTED]),
+            (
+                '1 dead letters were there after the replay, and should not be, such as '
+                '2013-01-01 MQ4525: diverted'
+            ),
+        ),
+        (
+            replace(MENDING, handled=set()),
+            '2013-01-01 MQ4525 was replayed, and nothing was handled then',
+        ),
+        (
+            replace(MENDING, handled={LOST.flight}),
+            '2013-01-01 MQ4525 was replayed, and 2013-01-01 EV4204 was handled then',
+        ),
+    ],
+    ids=['missing', 'twice', 'gone', 'still-there', 'not-handled', 'another-handled'],
+)
+def test_letters_that_differ_from_the_file_are_a_problem(mending: Mending, problem: str) -> None:
+    assert find_letter_problems(LETTERS, mending) == [problem]
+
+
+@pytest.mark.parametrize(('error', 'is_logged'), [(walnats.GiveUp('x'), False), (OSError(), True)])
+def test_a_worker_logs_what_is_no_refusal(error: Exception, *, is_logged: bool) -> None:
+    record = logging.makeLogRecord({'exc_info': (type(error), error, None)})
+    assert is_no_refusal(record) is is_logged
+
+
+def test_a_refused_job_of_a_killed_worker_is_finished() -> None:
+    rescue = trace_rescue('a', [begun('a', ONE), Entry('a', Step.REFUSED, ONE, Line('reason'))])
+    assert rescue.finished == {ONE}
+    assert rescue.cut_off == set()
+
+
 def test_the_jobs_of_a_killed_worker_are_traced() -> None:
     three = Job('delay-alert', 'flight-departed', '2013-01-01 UA1545')
     rescue = trace_rescue(
@@ -275,6 +390,7 @@ def test_each_row_of_the_file_makes_its_jobs(rows: list[dict[str, str]]) -> None
         'departure-board': 1785 + 384,
         'carrier-statistics': 1785,
         'delay-alert': 1785 - 12,
+        'arrival-log': 1785 - 12,
     }
     assert len({job.flight for job in jobs}) == 1785
 
