@@ -19,8 +19,8 @@ logger = logging.getLogger('walnats.worker')
 
 _MAX_SUBJECT = 512
 # Whoever can emit chooses the subject, and the worker publishes to it with its own rights:
-# never to the API of the server.
-_SAFE_SUBJECT = re.compile(r'(?!\$)[!-~]+')
+# never to the API of the server, nor to what is walnats' own.
+_SAFE_SUBJECT = re.compile(r'(?!\$|walnats\.)[!-~]+')
 
 
 def reply_subject(delivery: Delivery) -> str | None:

@@ -16,6 +16,7 @@ from .._context import CURRENT_HEADERS
 from .._event import EventWithResponse
 from ..errors import DecodeError
 from .answer import reply_subject
+from .deadlines import Deadlines
 from .hooks import HookRunner, make_context, make_error_context, make_ok_context
 from .outcome import Ack, Dead, Postpone, Retry
 from .retry import after_failure, is_poison, number_attempt
@@ -47,6 +48,7 @@ class Jobs:
         self.encode_response = (
             actor.event.encode_response if isinstance(actor.event, EventWithResponse) else None
         )
+        self.deadlines = Deadlines(actor.job_timeout)
         self.is_pooled = actor.execute_in is not ExecuteIn.MAIN
 
 
@@ -77,7 +79,7 @@ class Job:
         self._running: asyncio.Future[Any] | None = None
 
     async def run(self) -> Outcome:
-        """Handle the message."""
+        """Handle the message, in the current task."""
         jobs, delivery = self._jobs, self._delivery
         due = _due(delivery)
         if due is not None and (delivery.deliveries == 1 or due > time.time()):
@@ -141,16 +143,19 @@ class Job:
     async def _handle(self, message: Any) -> Any:
         if self._jobs.is_pooled:
             return await self._handle_in_pool(message)
-        timeout = asyncio.timeout(self._begin())
+        self._begin()
+        deadline = self._jobs.deadlines.start()
         try:
-            async with timeout:
-                response = self._jobs.actor.handler(message)
-                return await response if inspect.isawaitable(response) else response
-        except TimeoutError as exc:
-            if not timeout.expired():
-                raise
+            response = self._jobs.actor.handler(message)
+            return await response if inspect.isawaitable(response) else response
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+        finally:
+            is_overdue = self._jobs.deadlines.end(deadline)
+        if is_overdue:
             # The cause shows where the job was at that time.
-            raise self._overdue() from exc
+            raise self._overdue() from cancelled
+        raise cancelled
 
     async def _handle_in_pool(self, message: Any) -> Any:
         actor = self._jobs.actor

@@ -179,6 +179,7 @@ class Listener:
                 self.actor.name,
                 len(self._held),
             )
+        self._jobs.deadlines.close()
         for task in self._lingering:
             task.cancel()
         if self._pulse is not None:
@@ -214,18 +215,29 @@ class Listener:
             raise topology.consumer_not_found(self.actor)
 
     async def _take_turn(self) -> None:
+        """Wait for a turn at asking, where only some of the actors may ask at once."""
         if self._turns is None:
             return
+        self._end_turn()
+        if self._turn is None and self._pull.can_ask and self._count_to_ask():
+            self._turn = await self._turns.take()
+
+    def _end_turn(self) -> None:
+        """Pass the turn on, unless something is still to come by it."""
         if self._turn is not None and not self._pull.outstanding:
             self._turn.end()
             self._turn = None
-        if self._turn is None:
-            self._turn = await self._turns.take()
 
     async def _ask(self) -> None:
-        if self._turn is not None and self._turn.is_over:
-            return
-        idle_expires = _IDLE_EXPIRES if self._turns is None else self._turns.length
+        if self._turns is None:
+            await self._ask_for_all(_IDLE_EXPIRES)
+        elif self._turn is not None:
+            if not self._turn.is_over:
+                await self._ask_for_all(self._turns.length)
+            # While it waited for its turn, its slots may have been taken.
+            self._end_turn()
+
+    async def _ask_for_all(self, idle_expires: float) -> None:
         while self._pull.can_ask and (count := self._count_to_ask()):
             if self._pull.window == 1:
                 await self._pull.ask(count, expires=idle_expires)
@@ -234,16 +246,23 @@ class Listener:
 
     async def _ask_once(self, burst: _Burst, expires: float) -> bool:
         """Make one request and wait for its end. False if nothing new is there."""
-        while not self._pull.can_ask or not (count := self._count_to_ask()):
-            await self._wait_for_change()
-            if self._is_stopping:
-                return False
         burst.has_news = False
         resets = self._pull.resets
-        await self._pull.ask(count, expires=expires, no_wait=True)
+        await self._ask_in_turn(expires)
         while self._pull.outstanding and not self._is_stopping:
             await self._wait_for_change()
+        self._end_turn()
         return not self._is_stopping and (burst.has_news or self._pull.resets != resets)
+
+    async def _ask_in_turn(self, expires: float) -> None:
+        """Make one request as soon as that is possible."""
+        while not self._is_stopping:
+            await self._take_turn()
+            if self._pull.can_ask and (count := self._count_to_ask()):
+                await self._pull.ask(count, expires=expires, no_wait=True)
+                return
+            self._end_turn()
+            await self._wait_for_change()
 
     async def _hand_back_waiting(self) -> None:
         """Leave the messages that wait for a slot to other workers: no slot may ever be free."""

@@ -23,9 +23,16 @@ class MsgspecSerializer(TypedSerializer[T]):
     that they are made of.
 
     Unknown fields are ignored and missing ones take their default. A NamedTuple is an
-    array: new fields go to its end. Integers may have any number of digits up to Python's
-    limit. NaN and infinities are refused, JSON has none. Values in fields that say `Any`,
-    `dict` or `list` without more must be what JSON itself has.
+    array: new fields go to its end.
+
+    What JSON would change without a word is an EncodeError: NaN and infinities, a time
+    zone that is off by seconds, and in fields that say `Any`, `dict` or `list` without more
+    all that JSON itself doesn't have. Integers may be of any size up to Python's limit of
+    digits. `fold` isn't written.
+
+    That the fields of a class hold what they declare is left to the type checker. Where the
+    schema is more than one class (`list[Model]`, a union, a TypedDict) each payload is read
+    again before it's sent, and must give the same message.
     """
 
     def __init__(self, schema: TypeForm[T]) -> None:

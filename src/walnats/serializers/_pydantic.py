@@ -56,7 +56,8 @@ class PydanticSerializer(Serializer[T]):
             adapter: pydantic.TypeAdapter[T] = pydantic.TypeAdapter(schema)
             adapter.rebuild(raise_errors=True)
         except Exception as exc:  # whatever pydantic has against the schema
-            raise DeclarationError(f'{self._name}: {exc}') from None
+            first_line = str(exc).partition('\n')[0]
+            raise DeclarationError(f'{self._name}: {first_line}') from None
         self._class = class_to_test(schema)
         self._write = adapter.serializer.to_json
         self._validate = adapter.validator.validate_json

@@ -46,18 +46,18 @@ class TypedSerializer(Serializer[T]):
     TypedDict), the payload is decoded again and must come out the same.
     """
 
-    def __init__(self, schema: TypeForm[T], format: Format) -> None:  # noqa: A002
+    def __init__(self, schema: TypeForm[T], wire: Format) -> None:
         tree = parse(schema)
         self._name = name_of(schema)
         self._class = _class_of(schema, tree)
         self._exact = schema if _class_says_all(schema, tree) else _NoClass
-        self._is_text = format.is_text
-        self._check = compile_check(tree, format.carries)
+        self._is_text = wire.is_text
+        self._check = compile_check(tree, wire.carries)
         self._trim = compile_trim(tree)
         try:
-            self._encode = format.encoder(tree)
-            self._decode = format.decoder(schema)
-            self._decode_loosely = format.loose_decoder()
+            self._encode = wire.encoder(tree)
+            self._decode = wire.decoder(schema)
+            self._decode_loosely = wire.loose_decoder()
         except Exception as exc:  # whatever msgspec has against the schema
             raise DeclarationError(f'{self._name}: {exc}') from None
 
