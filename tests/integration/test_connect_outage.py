@@ -12,6 +12,7 @@ import nats
 import pytest
 
 import walnats
+from walnats._jetstream import client
 from walnats.errors import ConnectionClosedError
 
 if TYPE_CHECKING:
@@ -305,27 +306,55 @@ async def test_cancelled_flush_does_no_harm(server: walnats.EmbeddedServer, logg
     assert not logged()
 
 
+async def plainly(client: Client, subject: str, receive: Callable[[Any], None]) -> None:
+    async def on_message(message: object) -> None:
+        receive(message)
+
+    await client.subscribe(subject, cb=on_message)
+
+
+@pytest.mark.parametrize('subscribe', [plainly, client.subscribe])
 @pytest.mark.parametrize('command', UNREADABLE)
 async def test_unreadable_message_does_no_harm(
-    server_url: str, unique: str, command: Callable[[bytes], bytes], logged: Log
+    server_url: str,
+    *,
+    subscribe: Callable[..., Awaitable[object]],
+    command: Callable[[bytes], bytes],
+    logged: Log,
 ) -> None:
-    created = walnats.Event(unique, str)
-    async with walnats.Events(created).connect(server_url) as conn:
-        await conn.register()
-        inbox = conn.connection.nc.new_inbox()
+    async with walnats.Events(walnats.Event('created', str)).connect(server_url) as conn:
+        nc = conn.connection.nc
+        inbox = nc.new_inbox()
         received = asyncio.Event()
-
-        async def receive(message: object) -> None:
-            received.set()
-
-        await conn.connection.nc.subscribe(f'{inbox}.>', cb=receive)
+        await subscribe(nc, f'{inbox}.>', lambda message: received.set())
         await conn.connection.flush()
         await send_raw(server_url, command(f'{inbox}.a'.encode()) * 3)
-        await conn.connection.nc.publish(f'{inbox}.b')
+        received.clear()
+        await nc.publish(f'{inbox}.b')
         await received.wait()
-        await conn.emit(created, 'hello', sync=True)
+        assert nc.stats['reconnects'] == 0
     assert len(logged()) == 1
     assert logged()[0].name == 'walnats.connection'
+
+
+async def test_receiver_that_raises_does_no_harm(server_url: str, logged: Log) -> None:
+    async with walnats.Events(walnats.Event('created', str)).connect(server_url) as conn:
+        nc = conn.connection.nc
+        inbox = nc.new_inbox()
+        taken = asyncio.Event()
+
+        def receive(message: client.Message) -> None:
+            if message.data == b'bad':
+                raise ZeroDivisionError
+            taken.set()
+
+        await client.subscribe(nc, inbox, receive)
+        await nc.publish(inbox, b'bad')
+        await nc.publish(inbox, b'good')
+        await taken.wait()
+        assert nc.stats['reconnects'] == 0
+    assert [record.name for record in logged()] == ['walnats.connection']
+    assert logged()[0].exc_info is not None
 
 
 async def test_stored_message_with_broken_headers_is_handled(

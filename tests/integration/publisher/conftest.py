@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PATIENCE = 20.0
 """Seconds that a signal may take to come. A test that needs them all has failed."""
 
-# Those who may emit only 'allowed' and 'full', those who may do all, those without JetStream.
+# Those who may do all, or little, and those without JetStream.
 _ACCOUNTS = """
 accounts {
   WITH: { jetstream: enabled, users: [
@@ -36,6 +36,7 @@ accounts {
       publish: ["allowed", "$JS.API.STREAM.INFO.*"], subscribe: "_INBOX.>"}}
     {user: mute, password: mute, permissions: {
       publish: ["allowed", "locked"], subscribe: "_INBOX.>"}}
+    {user: reader, password: reader, permissions: {publish: "$JS.API.>", subscribe: ">"}}
     {user: deaf, password: deaf, permissions: {publish: ">", subscribe: "allowed"}}
   ]}
   WITHOUT: {users: [{user: plain, password: plain}]}

@@ -54,6 +54,8 @@ async def test_a_core_subscriber_gets_the_bytes_of_the_serializer(
             assert message.subject == unique
             assert message.data == b'{"number":%d}' % number
             assert message.headers is None
+            # The first one asks if it's stored, in the background.
+            assert (message.reply != '') == (number == 0)
 
 
 async def test_the_stream_keeps_the_bytes_without_headers(

@@ -353,9 +353,11 @@ async def test_an_error_in_the_middle_of_the_messages(
     assert await peer.payloads(event) == [b'%d' % number for number in range(1501)]
 
 
-@pytest.mark.parametrize('count', [10, 2000])
-async def test_an_error_in_progress(server_url: str, peer: Peer, unique: str, count: int) -> None:
-    event = int_event(unique)
+@pytest.mark.parametrize(('count', 'size'), [(10, 1), (2000, 1), (20, 400_000)])
+async def test_an_error_in_progress(
+    server_url: str, peer: Peer, unique: str, *, count: int, size: int
+) -> None:
+    event = walnats.Event(unique, bytes, storage=KEPT)
     calls = 0
 
     def progress(_: int) -> None:
@@ -366,12 +368,12 @@ async def test_an_error_in_progress(server_url: str, peer: Peer, unique: str, co
     async with walnats.Events(event).connect(server_url) as conn:
         await conn.register()
         with pytest.raises(OurError) as caught:
-            await conn.emit_many(event, range(count), progress=progress)
+            await conn.emit_many(event, [bytes(size)] * count, progress=progress)
         stored = await peer.count(event)
         assert calls == 1
         assert caught.value.__notes__ == [f"event '{unique}': messages stored: {stored}, failed: 0"]
         assert waiting(conn) == 0
-        await conn.emit(event, 1, sync=True)
+        await conn.emit(event, b'', sync=True)
 
 
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [

@@ -79,6 +79,23 @@ async def test_killed_and_restarted_in_the_middle(server: walnats.EmbeddedServer
     assert await numbers(server) == list(range(source.taken))
 
 
+async def test_what_was_on_its_way_is_sent_again_at_once(
+    server: walnats.EmbeddedServer,
+) -> None:
+    async with EVENTS.connect(server.url) as conn:
+        await conn.register()
+        await conn.emit(EVENT, -1, sync=True)
+        with frozen(server):
+            emitting = asyncio.create_task(conn.emit_many(EVENT, range(100)))
+            await until(lambda: waiting(conn) == 100)
+            await conn.connection.nc._flush_pending(force_flush=True)
+            await server.kill()
+        await server.start()
+        async with asyncio.timeout(bulk._ANSWER_TIMEOUT - 1):
+            assert await emitting == EmitSummary(100, 0)
+    assert await numbers(server) == list(range(-1, 100))
+
+
 async def test_uids_of_the_caller_across_a_crash(server: walnats.EmbeddedServer) -> None:
     source = Source()
     async with EVENTS.connect(server.url) as conn:

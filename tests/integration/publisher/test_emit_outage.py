@@ -125,6 +125,24 @@ async def test_sync_emits_across_a_crash_are_stored_once(server: walnats.Embedde
     assert sorted(await numbers(server)) == sorted(stored) == list(range(len(stored)))
 
 
+async def test_what_was_on_its_way_is_sent_again_at_once(
+    server: walnats.EmbeddedServer,
+) -> None:
+    """The server has got it, or not, and says nothing before it dies."""
+    async with EVENTS.connect(server.url) as conn:
+        await conn.register()
+        await conn.emit(EVENT, 0, sync=True)
+        with frozen(server):
+            emitting = asyncio.create_task(conn.emit(EVENT, 1, sync=True))
+            await until(lambda: waiting(conn) == 1)
+            await conn.connection.nc._flush_pending(force_flush=True)
+            await server.kill()
+        await server.start()
+        async with asyncio.timeout(publish._ATTEMPT_TIMEOUT - 1):
+            await emitting
+    assert await numbers(server) == [0, 1]
+
+
 async def test_an_outage_is_no_missing_stream(
     accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +359,22 @@ async def test_closed_while_a_sync_emit_waits(server: walnats.EmbeddedServer) ->
                 await emitting
 
 
+async def test_closed_between_two_attempts(
+    server: walnats.EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one can't be sent; the first one may have been stored."""
+    monkeypatch.setattr(publish, '_ATTEMPT_TIMEOUT', 0.1)
+    nc = await nats.connect(server.url)
+    async with EVENTS.connect(nc) as conn:
+        await conn.register()
+        with frozen(server):
+            emitting = asyncio.create_task(conn.emit(EVENT, 1, uid='a', sync=True))
+            await until(lambda: waiting(conn) == 2)  # it asks if there is a stream
+            await nc.close()
+            with pytest.raises(NotConfirmedError, match=r"closed.*may have been stored.*uid 'a'"):
+                await emitting
+
+
 async def test_the_context_ends_while_a_sync_emit_waits(server: walnats.EmbeddedServer) -> None:
     link = Link()
     async with EVENTS.connect(server.url, **link.options) as conn:
@@ -375,3 +409,18 @@ async def test_a_lost_answer_to_the_first_emit_is_asked_for_again(
     complaints = [r.getMessage() for r in logged() if r.name == 'walnats.publisher']
     assert len(complaints) == 1
     assert f"there is no stream '{EVENT.name}'" in complaints[0]
+
+
+async def test_asking_again_does_not_complain_again(
+    server: walnats.EmbeddedServer, logged: Callable[[], list[logging.LogRecord]]
+) -> None:
+    link = Link()
+    async with EVENTS.connect(server.url, **link.options) as conn:
+        await lose(server, link)
+        await conn.emit(EVENT, 1)
+        await server.start()
+        await asyncio.wait_for(link.back.wait(), PATIENCE)
+        for number in (2, 3):
+            await conn.emit(EVENT, number)
+            await until(lambda: waiting(conn) == 0)
+    assert len([record for record in logged() if record.name == 'walnats.publisher']) == 1

@@ -114,12 +114,17 @@ async def test_who_shares_a_connection_shares_what_was_logged(
 
 
 async def test_the_last_thing_a_program_does_is_logged_too(
-    server_url: str, unique: str, logged: Logged
+    server_url: str, peer: Peer, unique: str, logged: Logged
 ) -> None:
-    event = walnats.Event(unique, int)
-    async with walnats.Events(event).connect(server_url) as conn:
-        await conn.emit(event, 1)
-    assert len(complaints(logged)) == 1
+    """JetStream answers later than the rest of the server, and is busy with other messages."""
+    missing, small = (walnats.Event(f'{unique}{n}', int) for n in (1, 2))
+    await peer.js.add_stream(name=small.name, subjects=[small.name], max_msg_size=1)
+    async with walnats.Events(missing, small).connect(server_url) as conn:
+        for _ in range(500):
+            await conn.connection.publish(small.name, b'1')
+        await conn.emit(missing, 1)
+        await conn.emit(small, 10)
+    assert len(complaints(logged)) == 2
 
 
 async def test_another_stream_of_that_name(server_url: str, peer: Peer, unique: str) -> None:

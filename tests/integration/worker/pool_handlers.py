@@ -38,7 +38,7 @@ class TwoArgumentsError(Exception):
 
 def work(task: Task) -> Any:
     """Note the start with who runs it, do what is to be done, note the end."""
-    attempt = 1 + sum(1 for _ in Path(task.folder).glob(f'{task.n}.start.*'))
+    attempt = 1 + sum(1 for _ in Path(task.folder).glob(f'{task.n}.start.*[0-9]'))
     who = f'{os.getpid()} {threading.current_thread().name}'
     write(task.path(f'{task.n}.start.{attempt}'), who)
     result = DEEDS[task.do](task, attempt)
@@ -48,7 +48,7 @@ def work(task: Task) -> Any:
 
 def write(path: Path, text: str) -> None:
     """Have the file appear with all that is in it."""
-    draft = path.with_name(f'draft.{path.name}')
+    draft = path.with_name(f'{path.name}.draft')
     draft.write_text(text)
     draft.rename(path)
 
@@ -140,3 +140,7 @@ class Unpicklable:
         self.lock = threading.Lock()
 
     def __call__(self, task: Task) -> None: ...
+
+
+def count_letters(text: str) -> int:
+    return len(text)

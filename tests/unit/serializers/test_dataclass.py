@@ -60,7 +60,7 @@ class Everything:
     uid: uuid.UUID
     color: Color
     level: Level
-    kind: Literal['a', 1]
+    kind: Literal['a', 'b']
     airport: Airport
     maybe: Airport | None
     either: int | str

@@ -178,7 +178,6 @@ def test_unknown_fields_are_ignored_and_missing_ones_take_their_default(
         (Plain, b'\x81\x01\x02', 'expected `str`, got `int`', None),
         (str, b'\xa1\xff', 'not UTF-8', None),
         (int, b'\xc1', 'malformed', 0),
-        (dict, b'\x81\x80\x01', 'map keys must be hashable', 3),
         (dict, b'\x81\xa1a\xc7\x01\x05a', 'a value of the extension type 5', None),
         (list, b'\xdd\xff\xff\xff\xff\x01', 'ends too early', 6),
         (set[int], b'\xdd\xff\xff\xff\xff\x01', 'ends too early', 6),
@@ -200,6 +199,12 @@ def test_a_broken_payload_is_a_decode_error(
     assert reason in str(caught.value)
     assert '9876' not in str(caught.value)
     assert caught.value.position == position
+
+
+@pytest.mark.parametrize('data', [b'\x81\x80\x01', b'\x81\x91\x80\x01'])
+def test_a_key_that_can_not_be_one_is_a_decode_error(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        MessagePackSerializer(dict).decode(data)
 
 
 def test_a_schema_that_does_not_fit_is_refused_at_once() -> None:
