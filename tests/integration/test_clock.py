@@ -66,8 +66,7 @@ async def test_ticks_are_whole_multiples_of_the_period_and_on_time(
         assert moment.timestamp() % 0.25 == 0
         assert 0 <= (stored_at - moment).total_seconds() < 0.2
     gaps = {
-        (later - earlier).total_seconds()
-        for (earlier, _), (later, _) in itertools.pairwise(found)
+        (later - earlier).total_seconds() for (earlier, _), (later, _) in itertools.pairwise(found)
     }
     assert gaps == {0.25}
 

@@ -126,7 +126,7 @@ async def resolve(result: Any) -> Any:
 
 
 @pytest.mark.parametrize('decorator', DECORATORS)
-@pytest.mark.parametrize(('handler', 'name'), HANDLERS, ids=str)
+@pytest.mark.parametrize(('handler', 'name'), HANDLERS)
 async def test_handlers_of_all_kinds_work(
     decorator: str, handler: Callable[[int], Any], name: str
 ) -> None:
@@ -136,7 +136,7 @@ async def test_handlers_of_all_kinds_work(
 
 
 @pytest.mark.parametrize('decorator', DECORATORS)
-@pytest.mark.parametrize(('handler', 'name'), HANDLERS, ids=str)
+@pytest.mark.parametrize(('handler', 'name'), HANDLERS)
 def test_name_docstring_and_signature_are_kept(
     decorator: str, handler: Callable[[int], Any], name: str
 ) -> None:
@@ -149,7 +149,7 @@ def test_name_docstring_and_signature_are_kept(
 
 
 @pytest.mark.parametrize('decorator', DECORATORS)
-@pytest.mark.parametrize(('handler', 'name'), HANDLERS, ids=str)
+@pytest.mark.parametrize(('handler', 'name'), HANDLERS)
 def test_only_some_decorators_make_a_handler_async(
     decorator: str, handler: Callable[[int], Any], name: str
 ) -> None:

@@ -53,7 +53,9 @@ def messages_to_ask(load: Load, *, process_limit: int, claims: Sequence[int]) ->
     target = load.slots + ahead
     wanted = min(target - load.claimed, load.window - load.outstanding)
     if wanted <= 0:
-        return 0
+        # Else the others would get each slot that it frees, whatever its priority.
+        has_all_slots = len(claims) > 1 and load.slots >= process_limit
+        return _least(load, process_limit, claims) if has_all_slots else 0
     if load.outstanding > 0 and wanted < min(target, load.window) // 4:
         return 0
     room = process_limit + ahead - sum(claims)

@@ -286,7 +286,7 @@ class Listener:
         return count if self._batch is None else min(count, self._batch)
 
     def _take(self, delivery: Delivery) -> None:
-        self._stall_watch.note_delivery()
+        self._stall_watch.note_delivery(delivery.deliveries)
         self._held[delivery] = None
         if self._burst is not None:
             self._burst.notice(delivery)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger('walnats.worker')
 
-# Seconds without a message after which it's worth to ask, and until it's asked again.
+# Seconds without a new message after which it's worth to ask, and until it's asked again.
 _SILENCE = 5.0
 _INTERVAL = 60.0
 
@@ -34,9 +34,13 @@ class StallWatch:
         self._silent_since = time.monotonic()
         self._not_before = 0.0
 
-    def note_delivery(self) -> None:
-        """Note that something came: the actor isn't stalled."""
-        self._silent_since = time.monotonic()
+    def note_delivery(self, deliveries: int) -> None:
+        """Note that something came. If it is new, the actor isn't stalled.
+
+        What is delivered again says nothing: retries come and go while nothing new does.
+        """
+        if deliveries == 1:
+            self._silent_since = time.monotonic()
 
     def note_delay(self) -> None:
         """Note that a message was handed back with a delay."""

@@ -302,7 +302,7 @@ async def test_a_slow_failure_hook_does_not_put_the_retry_off(stage: Stage) -> N
             await asyncio.wait_for(retried.wait(), PATIENCE)
 
     retried = asyncio.Event()
-    seen = stage.seen(lambda _: retried.set() if len(seen.numbers) == 2 else 1 / 0)  # type: ignore[arg-type]
+    seen = stage.seen(lambda _: retried.set() if len(seen.numbers) == 2 else 1 / 0)
     actor = stage.actor(seen, middlewares=(Slow(),), ack_wait=1.2, retry_delay=(1,))
     async with stage.listening(actor):
         await stage.publish(1)

@@ -46,9 +46,9 @@ def actors_of(stage: Stage, handlers: list[Any], **options: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize('max_polls', [1, 2])
-@pytest.mark.parametrize('burst', [False, True], ids=['', 'burst'])
+@pytest.mark.parametrize('kind', ['forever', 'burst'])
 async def test_all_actors_get_all_messages_by_few_requests_at_once(
-    stage: Stage, requests: Requests, max_polls: int, burst: bool
+    stage: Stage, requests: Requests, max_polls: int, kind: str
 ) -> None:
     handlers = [stage.seen() for _ in NAMES]
     actors = actors_of(stage, handlers)
@@ -56,11 +56,11 @@ async def test_all_actors_get_all_messages_by_few_requests_at_once(
         await stage.publish(range(40))
         watching = asyncio.create_task(requests.watch())
         listening = asyncio.create_task(
-            conn.listen(max_polls=max_polls, poll_delay=0.2, burst=burst)
+            conn.listen(max_polls=max_polls, poll_delay=0.2, burst=kind == 'burst')
         )
         for name in NAMES:
             await stage.wait_settled(name)
-        if not burst:
+        if kind == 'forever':
             await stage.publish(range(40, 50))
             for name in NAMES:
                 await stage.wait_settled(name)
@@ -69,7 +69,7 @@ async def test_all_actors_get_all_messages_by_few_requests_at_once(
             await listening
         watching.cancel()
     for seen in handlers:
-        assert sorted(seen.numbers) == list(range(40 if burst else 50))
+        assert sorted(seen.numbers) == list(range(40 if kind == 'burst' else 50))
     assert requests.looks > 10
     assert 1 <= requests.most <= max_polls
 
@@ -105,33 +105,37 @@ async def test_an_actor_whose_slots_are_taken_does_not_keep_the_turn(stage: Stag
 
 async def test_an_actor_in_a_flood_passes_its_turn_on(stage: Stage) -> None:
     other = walnats.Event(f'{stage.event.name}-other', stage.item)
-    flooded, seen = stage.seen(lambda _: asyncio.sleep(0.001)), stage.seen()
-    actors = stage.actor(flooded, 'flooded'), walnats.Actor('actor', other, seen)
-    async with stage.connect(*actors) as conn:
-        await stage.publish(range(3000))
-        task = asyncio.create_task(conn.listen(max_polls=1, poll_delay=0.1))
+    flooded, seen = stage.seen(lambda _: asyncio.sleep(0)), stage.seen()
+    flood = stage.actor(flooded, 'flooded', max_jobs=256)
+    actors = flood, walnats.Actor('actor', other, seen)
+    async with (
+        stage.connect(*actors) as conn,
+        walnats.Events(stage.event).connect(conn) as events,
+    ):
+        await events.emit_many(stage.event, map(stage.item, range(20_000)))
+        task = asyncio.create_task(conn.listen(max_polls=1, poll_delay=0.05, max_jobs=256))
         await flooded.wait(100)
         await stage.nc.jetstream().publish(other.name, b'{"n":1}')
         await seen.wait(1)
-        assert len(flooded.numbers) < 3000
+        assert len(flooded.numbers) < 20_000
         await conn.shutdown()
         await task
 
 
-@pytest.mark.parametrize('cancel', [False, True], ids=['shutdown', 'cancel'])
-@pytest.mark.parametrize('burst', [False, True], ids=['', 'burst'])
+@pytest.mark.parametrize('end', ['shutdown', 'cancel'])
+@pytest.mark.parametrize('kind', ['forever', 'burst'])
 async def test_ending_while_actors_wait_for_a_turn(
-    stage: Stage, requests: Requests, cancel: bool, burst: bool
+    stage: Stage, requests: Requests, end: str, kind: str
 ) -> None:
     async with stage.connect(*actors_of(stage, [stage.seen() for _ in NAMES])) as conn:
         watching = asyncio.create_task(requests.watch())
-        task = asyncio.create_task(conn.listen(max_polls=1, poll_delay=30, burst=burst))
+        task = asyncio.create_task(conn.listen(max_polls=1, poll_delay=30, burst=kind == 'burst'))
         async with asyncio.timeout(PATIENCE):
             while not requests.most:
                 await asyncio.sleep(0.01)
         watching.cancel()
         async with asyncio.timeout(2):
-            if cancel:
+            if end == 'cancel':
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task

@@ -205,7 +205,7 @@ async def test_the_bound_of_processes(place: Place) -> None:
     [
         lambda _: None,
         pool_handlers.Unpicklable(),
-        functools.partial(work, lock=threading.Lock()),
+        functools.partial(print, threading.Lock()),
     ],
     ids=['lambda', 'lock', 'partial'],
 )
@@ -214,7 +214,7 @@ async def test_a_handler_that_can_not_be_sent_is_refused_at_listen(
 ) -> None:
     actor = place.actor(ExecuteIn.PROCESS, 'send-mail', handler=handler)
     async with place.stage.connect(actor) as conn:
-        with pytest.raises(DeclarationError, match="'send-mail'.*importable"):
+        with pytest.raises(DeclarationError, match=r"'send-mail'.*importable"):
             await conn.listen()
 
 
@@ -501,11 +501,12 @@ async def test_no_process_is_left_when_its_worker_is_killed(place: Place, tmp_pa
     program = tmp_path / 'worker.py'
     program.write_text(PROGRAM)
     root = str(Path(__file__).parents[3])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get('PYTHONPATH')])])
     async with place.stage.connect(place.actor(ExecuteIn.PROCESS, ack_wait=1)):
         await place.publish('wait')
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, program, place.event.name),
-            env={**os.environ, 'NATS_SERVER': place.stage.url, 'PYTHONPATH': root},
+            env={**os.environ, 'NATS_SERVER': place.stage.url, 'PYTHONPATH': path},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

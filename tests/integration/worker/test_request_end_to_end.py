@@ -29,11 +29,9 @@ PATIENCE = 10.0
 class Desk:
     """An event that is asked, and what answers it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, event: EventWithResponse[str, Any] | None = None) -> None:
         self.stage = stage
-        self.event: EventWithResponse[str, int] = walnats.Event(
-            stage.event.name, str
-        ).with_response(int)
+        self.event = event or walnats.Event(stage.event.name, str).with_response(int)
 
     def actor(self, handler: Callable[[str], Any], name: str = 'actor', **options: Any) -> Any:
         return walnats.Actor(name, self.event, handler, **{'retry_delay': (0,), **options})
@@ -143,14 +141,12 @@ async def test_an_answer_of_the_wrong_type_is_a_failed_job(
 
 
 async def test_an_answer_that_is_too_big_says_so_and_the_connection_lives(stage: Stage) -> None:
-    event = walnats.Event(stage.event.name, str).with_response(bytes)
-    desk = Desk(stage)
-    desk.event = event  # type: ignore[assignment]
+    desk = Desk(stage, walnats.Event(stage.event.name, str).with_response(bytes))
     limit = stage.nc.max_payload
     async with desk.open(desk.actor(lambda text: b'x' * int(text))) as conn:
         with pytest.raises(RequestFailedError, match='too big'):
-            await conn.request(event, str(limit + 1))
-        assert len(await conn.request(event, str(limit))) == limit
+            await conn.request(desk.event, str(limit + 1))
+        assert len(await conn.request(desk.event, str(limit))) == limit
 
 
 async def test_of_two_actors_the_first_answer_counts(desk: Desk) -> None:

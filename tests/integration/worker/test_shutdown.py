@@ -47,7 +47,7 @@ async def test_what_waits_for_a_slot_is_handed_back_too(stage: Stage) -> None:
 
 
 async def _are_all_held(stage: Stage, names: tuple[str, ...]) -> bool:
-    return all([(await stage.info(name)).num_ack_pending == 1 for name in names])
+    return all([(await stage.info(name)).num_ack_pending for name in names])
 
 
 async def test_a_job_that_was_cancelled_can_still_succeed(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,17 +67,14 @@ async def test_a_name_that_can_not_be_never_gets_to_the_server(stage: Stage, nam
 
 async def test_a_worker_whose_actor_is_removed_ends_with_an_error(stage: Stage) -> None:
     seen = stage.seen()
-    async with stage.connect(stage.actor(seen)) as other:
+    async with stage.connect(stage.actor(seen)) as conn:
+        task = asyncio.create_task(conn.listen())
+        await stage.publish(1)
+        await seen.wait(1)
+        await conn.unregister('actor')
         with pytest.raises(ConsumerNotFoundError, match='register'):
-            async with stage.listening(stage.actor(seen)):
-                await stage.publish(1)
-                await seen.wait(1)
-                await other.unregister('actor')
-                await stage.until(_is_over, stage)
-
-
-async def _is_over(stage: Stage) -> bool:
-    return not await stage.nc.jetstream().consumers_info(stage.event.stream_name)
+            async with asyncio.timeout(10):
+                await task
 
 
 async def test_its_dead_letters_stay(stage: Stage) -> None:
