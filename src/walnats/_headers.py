@@ -85,6 +85,8 @@ def is_safe(value: str) -> bool:
 
 def check_id(what: str, value: object) -> None:
     """Raise HeaderError unless the value is safe in a header and not empty."""
+    if isinstance(value, str) and is_safe(value):
+        return
     if value == '':
         raise HeaderError(f'{what} must not be empty: leave it out to have none')
     check_value(what, value)
@@ -105,7 +107,11 @@ def headers_size(headers: Mapping[str, str] | None) -> int:
     if headers is None:
         return 0
     # 'NATS/1.0', then 'name: value' per header, then nothing: each ends in CR LF.
-    return 12 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
+    size = 12
+    for name, value in headers.items():
+        text = name + value
+        size += 4 + (len(text) if text.isascii() else len(text.encode()))
+    return size
 
 
 def _is_republished(name: str) -> bool:

@@ -311,13 +311,12 @@ def _unswallowed() -> Iterator[None]:
 
 
 def _header_block(headers: dict[str, str]) -> bytes:
-    lines = ['NATS/1.0\r\n']
+    block = 'NATS/1.0\r\n'
     for name, value in headers.items():
         # What is republished may have line breaks in it, from other clients.
         safe = value if value.isprintable() else ' '.join(value.splitlines())
-        lines.append(f'{name}: {safe}\r\n')
-    lines.append('\r\n')
-    return ''.join(lines).encode()
+        block += f'{name}: {safe}\r\n'
+    return f'{block}\r\n'.encode()
 
 
 @contextlib.contextmanager

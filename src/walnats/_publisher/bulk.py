@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 # Messages, and bytes of payload, that are unanswered at most.
 _WINDOW = 1024
 _WINDOW_BYTES = 8 * 1024 * 1024
+_FLUSH_EVERY = 128
 _ANSWER_TIMEOUT = 5.0
 _RESCUERS = 64
 # The message was not sent. If it had been sent before, that one may be stored.
@@ -168,6 +169,9 @@ class _Bulk:
                 if self._fatal is not None:
                     return
                 index += 1
+                if index % _FLUSH_EVERY == 0:
+                    # What was sent so far goes out, and the server has something to do.
+                    await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """Wait until each message is stored or failed."""
