@@ -87,8 +87,8 @@ class Listener:
         self._changed = asyncio.Event()
         # Each message that isn't settled, with the task that runs its job, if one does.
         self._held: dict[Delivery, asyncio.Task[None] | None] = {}
-        # Those of them that failed in a burst: they are handed back when it is over.
-        self._failed: dict[Delivery, Retry] = {}
+        # How many of them failed in a burst, and are handed back when it is over.
+        self._put_off_count = 0
         # What one job sets in its context is not for the next one.
         self._context = contextvars.copy_context()
         self._job_time: float | None = None
@@ -107,7 +107,7 @@ class Listener:
 
     @property
     def _working(self) -> int:
-        return len(self._held) - len(self._failed)
+        return len(self._held) - self._put_off_count
 
     async def open(self) -> None:
         """Get ready: nothing is asked for yet."""
@@ -150,17 +150,21 @@ class Listener:
         """Wait until all that is held was handled and settled."""
         while self._working:
             await self._wait_for_change()
-        await self._settle_failed()
+        if self._burst is not None:
+            self._burst.over.set()
+        while self._held:
+            await self._wait_for_change()
 
     async def hand_back(self) -> None:
         """Cancel the jobs, and hand everything back for immediate redelivery."""
         self._slots.stop()
         self._jobs.cancelled = True
+        if self._burst is not None:
+            self._burst.over.set()
         for delivery, task in self._held.items():
             if task is not None and not delivery.is_decided:
                 task.cancel()
         await self._pull.close()
-        await self._settle_failed()
         for delivery in tuple(self._held):
             # A task that is cancelled before its first step never runs: no job will settle it.
             if delivery.started_at is None:
@@ -309,22 +313,20 @@ class Listener:
             delivery.is_decided = True
             # It's kept alive while it is settled, also if it ran into its timeout.
             delivery.runs_until = None
+            if self._burst is not None and isinstance(outcome, Retry):
+                await self._put_off(self._burst, delivery)
             await self._settle(delivery, outcome, job)
             await job.report(outcome)
         except Exception as exc:  # noqa: BLE001 -- `listen` raises it
             self._failure = exc
         finally:
-            self._let_go(delivery)
+            del self._held[delivery]
+            self._wake()
         if not job.has_ended:
             await self._outlive(job)
         self._note_job_time(time.monotonic() - started_at)
         self._slots.release()
         self._wake()
-
-    async def _settle_failed(self) -> None:
-        for delivery, outcome in tuple(self._failed.items()):
-            await self._settler.settle(delivery, outcome)
-            del self._failed[delivery], self._held[delivery]
 
     async def _run(self, delivery: Delivery, job: Job) -> Outcome:
         recalled = self._settler.recall(delivery)
@@ -338,23 +340,21 @@ class Listener:
             return _HAND_BACK
 
     async def _settle(self, delivery: Delivery, outcome: Outcome, job: Job) -> None:
-        if self._burst is not None and isinstance(outcome, Retry):
-            self._failed[delivery] = outcome
-            self._burst.failed.add(delivery.seq)
-            return
         if isinstance(outcome, (Retry, Postpone)):
             self._stall_watch.note_delay()
         await self._settler.settle(delivery, outcome, job.attempt)
         if job.reply is not None:
             await answer(self._connection, job.reply, outcome)
 
-    def _let_go(self, delivery: Delivery) -> None:
-        if delivery in self._failed:
-            # It is held like one that wasn't started: no job, but kept alive.
-            self._held[delivery] = delivery.started_at = delivery.runs_until = None
-        else:
-            del self._held[delivery]
+    async def _put_off(self, burst: _Burst, delivery: Delivery) -> None:
+        """Hold a message that failed until the burst is over: else its retries would be in it."""
+        burst.failed.add(delivery.seq)
+        self._put_off_count += 1
+        self._slots.release()
         self._wake()
+        await burst.over.wait()
+        self._slots.retake()
+        self._put_off_count -= 1
 
     async def _outlive(self, job: Job) -> None:
         """Keep the slot of a job that was given up, but goes on in its pool."""
@@ -385,6 +385,7 @@ class _Burst:
     def __init__(self) -> None:
         self.has_news = False
         self.failed: set[int] = set()
+        self.over = asyncio.Event()
 
     def notice(self, delivery: Delivery) -> None:
         if delivery.seq not in self.failed:

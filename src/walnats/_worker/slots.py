@@ -84,6 +84,11 @@ class ActorSlots:
         self._slots.free += 1
         self._slots.start_waiting()
 
+    def retake(self) -> None:
+        """Take a slot again for a job that isn't quite over, be there a free one or not."""
+        self.free -= 1
+        self._slots.free -= 1
+
     @property
     def is_stuck(self) -> bool:
         """If all slots, its own or those of the process, are kept by jobs that don't end."""

@@ -105,6 +105,7 @@ async def test_start_hooks_end_before_the_handler_starts_and_in_its_context(stag
     assert marked.get() == ''
 
 
+@pytest.mark.parametrize('burst', [False, True], ids=['for good', 'burst'])
 @pytest.mark.parametrize(
     ('error', 'options', 'settled'),
     [
@@ -115,7 +116,7 @@ async def test_start_hooks_end_before_the_handler_starts_and_in_its_context(stag
     ids=['success', 'retry', 'dead'],
 )
 async def test_the_hooks_after_a_job_come_after_its_message_is_settled(
-    stage: Stage, error: Exception | None, options: dict[str, Any], settled: str
+    stage: Stage, *, burst: bool, error: Exception | None, options: dict[str, Any], settled: str
 ) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     client = await nats.connect(stage.url)
@@ -139,10 +140,12 @@ async def test_the_hooks_after_a_job_come_after_its_message_is_settled(
     await stage.nc.subscribe(f'$JS.ACK.{stage.event.stream_name}.>', cb=hear)
     await stage.nc.flush()
     actor = stage.actor(handler, middlewares=(Tell(),), **options)
-    async with stage.listening(actor, server=client):
+    async with stage.connect(actor, server=client) as conn, asyncio.TaskGroup() as group:
         await stage.publish(1)
+        listening = group.create_task(conn.listen(burst=burst))
         async with asyncio.timeout(PATIENCE):
             assert [await heard.get(), await heard.get()] == [settled, 'hook']
+        listening.cancel()
 
 
 async def test_what_hooks_are_told(stage: Stage) -> None:
