@@ -134,6 +134,7 @@ async def test_the_reason_is_that_of_this_outage(
     options = {**signals.options(), 'ping_interval': 0.1}
     async with walnats.Events(created).connect(server.url, **options):
         os.kill(server.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
         await signals.lost.wait()
         os.kill(server.pid, signal.SIGCONT)
         await signals.back.wait()
@@ -222,6 +223,7 @@ async def test_calls_under_way_end_when_the_connection_is_closed(
     async with walnats.Events(created).connect(target) as conn:
         await conn.register()
         os.kill(server.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
         registering = asyncio.create_task(conn.register())
         await asyncio.sleep(0)
         closing = asyncio.create_task(conn.connection.nc.close())
@@ -267,6 +269,7 @@ async def calls_fail(conn: Any, event: walnats.Event[str]) -> None:
 async def freeze_and_cancel_flush(server: walnats.EmbeddedServer, nc: Client) -> None:
     """A flush that was cancelled ends the read loop of nats-py when its answer comes."""
     os.kill(server.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
     flushing = asyncio.create_task(nc.flush())
     for _ in range(3):
         await asyncio.sleep(0)
@@ -588,6 +591,7 @@ async def test_leaving_while_the_server_is_frozen(
         async with walnats.Events(created).connect(server.url) as conn:
             await conn.register()
             os.kill(server.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
             flood = asyncio.create_task(emit_much(conn, created))
             socket: Any = conn.connection.nc._transport._io_writer.transport  # type: ignore[union-attr]
             while not socket.get_write_buffer_size():
@@ -611,6 +615,7 @@ async def test_cancelled_while_leaving(server: walnats.EmbeddedServer) -> None:
         async with walnats.Events(created).connect(server.url) as conn:
             await conn.register()
             os.kill(server.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
             entered.set()
 
     entered = asyncio.Event()

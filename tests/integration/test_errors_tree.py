@@ -56,6 +56,7 @@ class Scene:
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
         os.kill(self.server.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
         try:
             yield
         finally:

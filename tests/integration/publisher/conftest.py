@@ -122,6 +122,7 @@ def frozen(server: walnats.EmbeddedServer) -> Iterator[None]:
     """Stop the server from doing anything, with its connections open."""
     pid = server.pid
     os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
     try:
         yield
     finally:

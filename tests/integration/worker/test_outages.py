@@ -92,6 +92,7 @@ async def test_a_server_that_hangs_for_a_while(server: walnats.EmbeddedServer, o
         await own.publish(1)
         await seen.wait(1)
         os.kill(server.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
         await asyncio.sleep(1)
         os.kill(server.pid, signal.SIGCONT)
         await own.publish(2)
@@ -217,6 +218,7 @@ async def test_cancelling_while_the_server_hangs_takes_a_bounded_time(
         task = asyncio.create_task(conn.listen())
         await seen.wait(1)
         os.kill(server.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
         start = time.monotonic()
         task.cancel()
         try:
