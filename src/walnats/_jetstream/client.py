@@ -202,6 +202,16 @@ async def subscribe(client: Client, subject: str, receive: Receive) -> Subscript
     return subscription
 
 
+async def stop_sending(client: Client, subscription: Subscription) -> None:
+    """Tell the server to send no more; what it has sent by then still comes.
+
+    `Subscription.drain` does that too, but its PING goes out in front of its UNSUB.
+    """
+    await client._send_unsubscribe(subscription._id)  # noqa: SLF001
+    pong = await ping(client)
+    await asyncio.wait({pong}, timeout=_CLOSE_TIMEOUT)
+
+
 def publisher_of(client: Client) -> Callable[..., Awaitable[None]]:
     """Give the function by which a client publishes, and which can be cancelled."""
     if isinstance(client, WalnatsClient):

@@ -18,7 +18,7 @@ import msgspec
 import nats.errors
 
 from ..errors import ConnectionClosedError, PermissionDeniedError, WalnatsError
-from .client import subscribe
+from .client import stop_sending, subscribe
 from .delivery import Delivery
 from .translate import translated
 
@@ -168,6 +168,7 @@ class Pull:
         try:
             if self._connection.nc.is_connected:
                 await self._wait_served()
+                await stop_sending(self._connection.nc, self._subscription)
                 await self._subscription.drain()  # type: ignore[no-untyped-call]
             elif not self._connection.nc.is_closed:
                 await self._subscription.unsubscribe()
