@@ -2,16 +2,20 @@
 
 The life of a message, and where it is told:
 
-1. An actor has free slots and asks for messages (`demand.py`, `listener.py`, and `pull.py` in
-   `_jetstream`).
+1. An actor has free slots and asks for messages, perhaps in turns with others (`demand.py`,
+   `turns.py`, `listener.py`, and `pull.py` in `_jetstream`).
 2. A message comes. It is held from now on, and kept alive (`pulse.py`).
 3. It waits for a slot of its actor and of the process (`slots.py`).
-4. A job takes it: held back until it is due, decoded, handled. It ends in an outcome
-   (`job.py`, `outcome.py`); after a failure it is decided what comes next (`retry.py`).
-5. It is settled: acknowledged, handed back with a delay, or given up on (`settle.py`).
+4. A job takes it: held back until it is due, decoded, announced to the middlewares
+   (`hooks.py`), handled in the loop or in a pool (`pools.py`) until its time-out
+   (`deadlines.py`). It ends in an outcome (`job.py`, `outcome.py`); after a failure it is
+   decided what comes next (`retry.py`).
+5. It is settled: acknowledged, handed back with a delay, or made a dead letter (`settle.py`).
+   Then whoever waits for an answer gets it (`answer.py`), and the middlewares are told.
 6. Its slot goes to the message that waits most urgently, and the actor may ask for more.
 
-`run.py` starts and ends all of that for one call of `listen`.
+`run.py` starts and ends all of that for one call of `listen`. `stall.py` and `loop_watch.py` warn
+of actors that get nothing and of handlers that let nobody else run.
 """
 
 from __future__ import annotations
