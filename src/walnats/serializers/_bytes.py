@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import DeclarationTypeError
 from ._base import Serializer
 from ._reasons import wrong_type
@@ -24,3 +26,7 @@ class BytesSerializer(Serializer[bytes]):
     def decode(self, data: bytes) -> bytes:
         """Give the payload itself."""
         return bytes(data)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Say that it's bytes."""
+        return {'type': 'string', 'format': 'binary'}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import DeclarationTypeError, DecodeError, EncodeError
 from ._base import Serializer
@@ -29,6 +29,8 @@ class DatetimeSerializer(Serializer[D]):
     datetime without time zone stays without one. A time zone comes back as its offset.
     Microseconds are kept, finer fractions of a peer are cut off. `fold` isn't written.
     """
+
+    content_type = 'text/plain'
 
     def __init__(self, schema: type[D]) -> None:
         if schema is not datetime and schema is not date:
@@ -59,6 +61,10 @@ class DatetimeSerializer(Serializer[D]):
         except ValueError:
             problem = DecodeError(f'there is no such {self._schema.__name__}')
         raise problem
+
+    def json_schema(self) -> dict[str, Any]:
+        """Describe the text."""
+        return {'type': 'string', 'format': 'date' if self._schema is date else 'date-time'}
 
 
 def _check_zone(moment: datetime) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import DeclarationError, DeclarationTypeError
 from ._base import Serializer
 from ._choice import resolve
+from ._json_schema import wrapped
 from ._optional import missing_package
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class FernetSerializer(Serializer[T]):
         The position in an error of the inner serializer is one in the decrypted payload.
         """
         return self._serializer.decode(self._decrypt(data))
+
+    def json_schema(self) -> dict[str, Any]:
+        """Say that it's encrypted, and describe what is."""
+        return wrapped('Encrypted and signed with Fernet.', self._serializer)
 
     def _decrypt(self, data: bytes) -> bytes:
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DeclarationError, DeclarationTypeError, DecodeError, EncodeError
 from ._base import Serializer
 from ._choice import resolve
+from ._json_schema import wrapped
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -29,6 +30,8 @@ class GZipSerializer(Serializer[T]):
         an EncodeError in `encode` and a DecodeError in `decode`, where it stops at this
         size: a small message can't fill the memory.
     """
+
+    content_type = 'application/gzip'
 
     def __init__(
         self,
@@ -58,6 +61,10 @@ class GZipSerializer(Serializer[T]):
         The position in an error of the inner serializer is one in the unpacked payload.
         """
         return self._serializer.decode(self._unpack(data))
+
+    def json_schema(self) -> dict[str, Any]:
+        """Say that it's compressed, and describe what is."""
+        return wrapped('Compressed with gzip.', self._serializer)
 
     def _unpack(self, data: bytes) -> bytes:
         unpacker = zlib.decompressobj(_GZIP_FORMAT)

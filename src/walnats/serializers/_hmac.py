@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DeclarationError, DeclarationTypeError, DecodeError
 from ._base import Serializer
 from ._choice import resolve
+from ._json_schema import wrapped
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -54,6 +55,11 @@ class HMACSerializer(Serializer[T]):
         if not hmac.compare_digest(digest, self._digest(payload)):
             raise DecodeError('the message is corrupted or altered')
         return self._serializer.decode(payload)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Say that it's signed, and describe what is."""
+        how = f'An HMAC digest of {self._size} bytes ({self._algorithm}), then what is signed.'
+        return wrapped(how, self._serializer)
 
     def _digest(self, data: bytes) -> bytes:
         return hmac.digest(self._key, data, self._algorithm)

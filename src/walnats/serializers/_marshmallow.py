@@ -35,6 +35,8 @@ class MarshmallowSerializer(Serializer[T]):
     It needs the package `marshmallow`: `pip install 'walnats[marshmallow]'`.
     """
 
+    content_type = 'application/json'
+
     def __init__(self, schema: type[T]) -> None:
         try:
             import marshmallow  # noqa: PLC0415 -- of an extra
@@ -81,6 +83,12 @@ class MarshmallowSerializer(Serializer[T]):
                 raise DecodeError(self._describe(exc)) from None
             raise decode_error(exc, data) from None
         return message
+
+    def json_schema(self) -> dict[str, Any]:
+        """Describe the fields. One of a class that marshmallow doesn't have may hold anything."""
+        from ._marshmallow_schema import describe  # noqa: PLC0415 -- of an extra
+
+        return describe(self._schema)
 
     def _compare(self, message: T, copy: T) -> None:
         if not isinstance(message, type(copy)):

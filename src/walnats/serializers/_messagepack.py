@@ -8,6 +8,7 @@ import msgspec
 import msgspec.inspect as mi
 
 from ..errors import DecodeError
+from ._json_schema import rewrite
 from ._lossless import MESSAGE_PACK
 from ._tree import reachable
 from ._typed import Format, TypedSerializer
@@ -32,8 +33,21 @@ class MessagePackSerializer(TypedSerializer[T]):
     read only MessagePack's own timestamp is taken, where the schema has a datetime.
     """
 
+    content_type = 'application/vnd.msgpack'
+
     def __init__(self, schema: TypeForm[T]) -> None:
         super().__init__(schema, MESSAGE_PACK_FORMAT)
+
+    def json_schema(self) -> dict[str, Any] | None:
+        """Describe the schema as for JSON, but bytes are just bytes."""
+        described: dict[str, Any] | None = rewrite(super().json_schema(), _with_plain_bytes)
+        return described
+
+
+def _with_plain_bytes(schema: dict[str, Any]) -> dict[str, Any]:
+    if 'contentEncoding' not in schema:
+        return schema
+    return {'format': 'binary', **{k: v for k, v in schema.items() if k != 'contentEncoding'}}
 
 
 def _encoder(tree: mi.Type) -> Callable[[Any], bytes]:

@@ -35,6 +35,8 @@ class MsgspecSerializer(TypedSerializer[T]):
     again before it's sent, and must give the same message.
     """
 
+    content_type = 'application/json'
+
     def __init__(self, schema: TypeForm[T]) -> None:
         super().__init__(schema, JSON_FORMAT)
 

@@ -31,6 +31,8 @@ class ProtobufSerializer(Serializer[M]):
     It needs the package `protobuf`: `pip install 'walnats[protobuf]'`.
     """
 
+    content_type = 'application/protobuf'
+
     def __init__(self, schema: type[M]) -> None:
         try:
             from google.protobuf.message import Message  # noqa: PLC0415 -- of an extra
@@ -67,6 +69,13 @@ class ProtobufSerializer(Serializer[M]):
         for field in self._find_mistyped(message):
             raise DecodeError(f'`{field}` has a wrong type')
         return message
+
+    def json_schema(self) -> dict[str, Any]:
+        """Describe the message in its JSON form, with the names and numbers of its fields."""
+        from ._protobuf_schema import describe  # noqa: PLC0415 -- of an extra
+
+        descriptor: Any = self._schema.DESCRIPTOR  # of one of several implementations
+        return describe(descriptor)
 
     def _find_mistyped(self, message: Message) -> Iterator[str]:
         known = message.DESCRIPTOR.fields_by_number

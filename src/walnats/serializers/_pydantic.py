@@ -42,6 +42,8 @@ class PydanticSerializer(Serializer[T]):
     It needs the package `pydantic`: `pip install 'walnats[pydantic]'`.
     """
 
+    content_type = 'application/json'
+
     def __init__(self, schema: TypeForm[T]) -> None:
         try:
             import pydantic  # noqa: PLC0415 -- of an extra
@@ -58,6 +60,7 @@ class PydanticSerializer(Serializer[T]):
         except Exception as exc:  # whatever pydantic has against the schema
             first_line = str(exc).partition('\n')[0]
             raise DeclarationError(f'{self._name}: {first_line}') from None
+        self._adapter = adapter
         self._class = class_to_test(schema)
         self._write = adapter.serializer.to_json
         self._validate = adapter.validator.validate_json
@@ -91,6 +94,12 @@ class PydanticSerializer(Serializer[T]):
                 raise DecodeError(self._describe(exc)) from None
             raise decode_error(exc, data) from None
         return message
+
+    def json_schema(self) -> dict[str, Any] | None:
+        """Describe the schema as pydantic does, None for types that it can't describe."""
+        from ._pydantic_schema import describe  # noqa: PLC0415 -- of an extra
+
+        return describe(self._adapter)
 
     def _describe(self, error: pydantic.ValidationError) -> str:
         # Neither the texts nor the inputs of pydantic: both quote the payload.

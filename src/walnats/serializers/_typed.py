@@ -10,6 +10,7 @@ import msgspec.inspect as mi
 from ..errors import DeclarationError, EncodeError
 from ._base import Serializer
 from ._classes import class_to_test
+from ._json_schema import describe
 from ._lossless import Carries, compile_check
 from ._reasons import changed, decode_error, encode_error, wrong_type
 from ._same import find_change
@@ -48,6 +49,7 @@ class TypedSerializer(Serializer[T]):
 
     def __init__(self, schema: TypeForm[T], wire: Format) -> None:
         tree = parse(schema)
+        self._schema = schema
         self._name = name_of(schema)
         self._class = _class_of(schema, tree)
         self._exact = schema if _class_says_all(schema, tree) else _NoClass
@@ -84,6 +86,10 @@ class TypedSerializer(Serializer[T]):
                 raise decode_error(exc, data) from None
             return self._decode_trimmed(data, self._trim)
         return message
+
+    def json_schema(self) -> dict[str, Any] | None:
+        """Describe the schema as msgspec does, None where it can't: a default is no JSON."""
+        return describe([self._schema])
 
     def _decode_trimmed(self, data: bytes, trim: Trim) -> T:
         try:

@@ -12,6 +12,7 @@ import msgspec.inspect as mi
 
 from ..errors import DeclarationError, DeclarationTypeError, DecodeError
 from ._base import Serializer
+from ._json_schema import describe
 from ._msgspec import MsgspecSerializer
 from ._reasons import decode_error, wrong_type
 from ._tree import class_of, name_of, parse
@@ -30,6 +31,8 @@ class UnionSerializer(Serializer[T]):
     the payload. Where that isn't enough, `msgspec.Struct` classes with a tag are.
     """
 
+    content_type = 'application/json'
+
     def __init__(self, schema: TypeForm[T]) -> None:
         self._name = name_of(schema)
         if not is_union_of_classes(schema):
@@ -37,6 +40,7 @@ class UnionSerializer(Serializer[T]):
                 f'UnionSerializer needs a union of dataclasses or attrs classes, not {self._name}'
             )
         trees = [_parse_member(member) for member in _members(schema)]
+        self._classes = [tree.cls for tree in trees]
         self._serializers = {class_of(tree): MsgspecSerializer[Any](tree.cls) for tree in trees}
         self._marks = {class_of(tree): _marks(tree, trees) for tree in trees}
         unmarked = [cls for cls, marks in self._marks.items() if not marks]
@@ -70,6 +74,10 @@ class UnionSerializer(Serializer[T]):
             raise DecodeError(f'the payload has the required fields of no class of {self._name}')
         decoded: T = self._serializers[chosen].decode(data)
         return decoded
+
+    def json_schema(self) -> dict[str, Any] | None:
+        """Describe each class as msgspec does, None where it can't: a default is no JSON."""
+        return describe(self._classes)
 
 
 def is_union_of_classes(schema: Any) -> bool:
