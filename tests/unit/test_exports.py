@@ -29,23 +29,27 @@ DECLARATIONS = {
     'Medium',
     'Priority',
     'Retention',
+    'Services',
     'Start',
     'Storage',
 }
 MODULES = {'decorators', 'errors', 'middlewares', 'serializers', 'types'}
 TYPES = {
     'BaseEvent',
+    'Change',
     'ConnectOptions',
     'ConnectedActors',
     'ConnectedEvents',
     'Context',
     'DeadLetter',
+    'Difference',
     'EmitSummary',
     'ErrorContext',
     'EventWithResponse',
     'Metadata',
     'MonitorQueue',
     'OkContext',
+    'WorkerStatus',
 }
 WORDS_OF_A_HANDLER = {'GiveUp', 'Retry'}
 DETAILS = {'FailedMessage'}
