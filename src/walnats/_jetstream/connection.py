@@ -36,6 +36,7 @@ class Connection:
     def __init__(self, nc: Client) -> None:
         self.nc = nc
         self._publish = client.publisher_of(nc)
+        self._post = client.poster_of(nc)
         self.inbox = Inbox(nc)
         self.is_released = False
         self._reconnects = nc.stats['reconnects']
@@ -61,6 +62,11 @@ class Connection:
             await self._publish(subject, payload, reply, headers)
         except nats.errors.Error as exc:
             raise translated(exc, subject) from exc
+
+    async def send(self, subject: str, payload: bytes) -> None:
+        """Like `publish`, and faster: for the few bytes that settle a message."""
+        if self.is_released or not self._post(subject, payload):
+            await self.publish(subject, payload)
 
     async def flush(self) -> None:
         """Wait until the server has what was sent, for a few seconds at most."""

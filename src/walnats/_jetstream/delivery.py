@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,7 @@ class Delivery:
         'timestamp_ns',
     )
 
-    def __init__(self, connection: Connection, msg: Message) -> None:
+    def __init__(self, connection: Connection, msg: Message, received_at: float) -> None:
         """Take a message of a consumer. A ValueError if its reply subject is none of JetStream."""
         tokens = msg.reply.split('.')
         if tokens[:2] != ['$JS', 'ACK']:
@@ -57,7 +56,7 @@ class Delivery:
         self.deliveries = int(tokens[start])
         self.seq = int(tokens[start + 1])
         self.timestamp_ns = int(tokens[start + 3])
-        self.received_at = time.monotonic()
+        self.received_at = received_at
         self.started_at: float | None = None
         self.runs_until: float | None = None
         self.is_decided = False
@@ -72,23 +71,23 @@ class Delivery:
     async def ack(self) -> None:
         """Settle it: the actor is done with the message."""
         self.is_settled = True
-        await self._connection.publish(self._reply, b'+ACK')
+        await self._connection.send(self._reply, b'+ACK')
 
     async def nak(self, delay: float = 0) -> None:
         """Hand it back, to be delivered again after `delay` seconds."""
         self.is_settled = True
         if delay <= 0:
-            await self._connection.publish(self._reply, b'-NAK')
+            await self._connection.send(self._reply, b'-NAK')
         else:
             nanoseconds = int(min(delay, _MAX_DELAY) * 1e9)
-            await self._connection.publish(self._reply, b'-NAK {"delay": %d}' % nanoseconds)
+            await self._connection.send(self._reply, b'-NAK {"delay": %d}' % nanoseconds)
 
     async def term(self, reason: str) -> None:
         """Settle it: the actor gave up on the message."""
         self.is_settled = True
         text = reason[:_MAX_REASON].encode(errors='replace')
-        await self._connection.publish(self._reply, b'+TERM ' + text)
+        await self._connection.send(self._reply, b'+TERM ' + text)
 
     async def in_progress(self) -> None:
         """Say that the actor is still working on it."""
-        await self._connection.publish(self._reply, b'+WPI')
+        await self._connection.send(self._reply, b'+WPI')

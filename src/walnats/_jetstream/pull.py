@@ -38,7 +38,11 @@ _CHECK_INTERVAL = 1.0
 # How long after its end a request is still believed to be open.
 _GRACE = 2.0
 _BACK_OFF = 0.5
-_MAX_WINDOW = 1 << 20
+# Bytes of payload that may be under way. The server drops a client to which it couldn't write
+# 64 MiB yet, and a connection may have several actors with messages as big.
+_MAX_BYTES = 8 << 20
+# How fast the size of the biggest message is forgotten: by half in about 45 messages.
+_FORGET = 63 / 64
 _CLOSE_TIMEOUT = 5.0
 # Seconds within which the server has sent what is there, and a short request has ended.
 _SERVE_TIMEOUT = 0.15
@@ -82,7 +86,7 @@ class Pull:
         """The server says that the consumer isn't there, or that it has no leader now."""
         self.window = 1
         """How many it makes sense to ask for: more while all that is asked for comes, and 1
-        once a request has ended without being served."""
+        once a request has ended without being served. Fewer where messages are big."""
         self.resets = 0
         """How often requests were lost or refused, so that nothing is known of what is there."""
         self._connection = connection
@@ -93,6 +97,7 @@ class Pull:
         # Those that something remains of, the oldest first.
         self._open: dict[str, _Request] = {}
         self._last_id = 0
+        self._size = 1.0
         self._reported = ''
         self._heard_at = 0.0
         self._asked_at = 0.0
@@ -187,20 +192,22 @@ class Pull:
                 await self._is_served.wait()
 
     def _receive(self, msg: Message) -> None:
-        self._heard_at = time.monotonic()
+        self._heard_at = now = time.monotonic()
         # Only the server writes to this inbox without a reply subject: a `Status` header alone
         # may come from whoever published the message.
         if not msg.reply and msg.subject.startswith(self._prefix):
             self._handle_status(msg)
             return
         try:
-            delivery = Delivery(self._connection, msg)
+            delivery = Delivery(self._connection, msg, now)
         except ValueError as exc:
             logger.warning('ignored a message that no consumer sent: %s', exc)
             return
         self.is_missing = False
         self._reported = ''
-        self.window = min(self.window + 1, _MAX_WINDOW)
+        size = len(delivery.data) + 1
+        self._size = size if size > self._size else self._size * _FORGET
+        self.window = min(self.window + 1, int(_MAX_BYTES / self._size) or 1)
         self._count_delivered()
         self._on_delivery(delivery)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,7 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
     from .._event import BaseEvent
     from .._jetstream.connection import Connection
@@ -86,7 +85,7 @@ async def emit_many(
         raise ConnectionClosedError(
             f"event '{event.name}': the connection to NATS is closed, no message was taken"
         )
-    await connection.inbox.open()
+    await connection.inbox.open(event.name)
     bulk = _Bulk(connection, event, progress, has_own_uids=has_own_uids)
     undo = connection.on_reconnect(bulk.rescue_all)
     try:
@@ -149,6 +148,7 @@ class _Bulk:
         # All that is unfinished, and, of it, what is waiting for an answer or for a rescuer.
         self._unfinished = 0
         self._bytes = 0
+        self._taken = 0
         self._in_flight: dict[int, _Sent] = {}
         self._to_rescue: deque[tuple[_Sent, WalnatsError]] = deque()
         self._rescuers: set[asyncio.Task[None]] = set()
@@ -162,16 +162,16 @@ class _Bulk:
         self, messages: Iterable[Any] | AsyncIterable[Any], prepare: Callable[[Any], Outgoing]
     ) -> None:
         """Send the messages as they come, until the end or an error that concerns them all."""
-        index = 0
-        async with aclosing(_each(messages)) as each:
-            async for message in each:
-                await self._send(index, message, prepare)
+        if isinstance(messages, AsyncIterable):
+            async for message in messages:
+                await self._send(message, prepare)
                 if self._fatal is not None:
                     return
-                index += 1
-                if index % _FLUSH_EVERY == 0:
-                    # What was sent so far goes out, and the server has something to do.
-                    await asyncio.sleep(0)
+        else:
+            for message in messages:
+                await self._send(message, prepare)
+                if self._fatal is not None:
+                    return
 
     async def finish(self) -> None:
         """Wait until each message is stored or failed."""
@@ -214,7 +214,12 @@ class _Bulk:
         for sent in tuple(self._in_flight.values()):
             self._rescue(sent, self._no_answer(sent, 'the connection was lost before the answer'))
 
-    async def _send(self, index: int, message: Any, prepare: Callable[[Any], Outgoing]) -> None:
+    async def _send(self, message: Any, prepare: Callable[[Any], Outgoing]) -> None:
+        index = self._taken
+        self._taken += 1
+        if self._taken % _FLUSH_EVERY == 0:
+            # What was sent so far goes out, and the server has something to do.
+            await asyncio.sleep(0)
         try:
             outgoing = prepare(message)
         except Exception as exc:  # noqa: BLE001 -- the user's uid function may raise anything
@@ -222,7 +227,8 @@ class _Bulk:
             await asyncio.sleep(0)  # where all fail, nothing else would let others run
             return
         payload, headers = outgoing
-        await self._wait_for_room()
+        if self._unfinished >= _WINDOW or self._bytes >= _WINDOW_BYTES:
+            await self._wait_for_room()
         if self._fatal is not None:
             self._failed.append(FailedMessage(index, message, self._why_unsent(self._fatal)))
             return
@@ -241,9 +247,7 @@ class _Bulk:
         self._report()
 
     async def _wait_for_room(self) -> None:
-        """Wait, if the window is full, until half of it is free."""
-        if self._unfinished < _WINDOW and self._bytes < _WINDOW_BYTES:
-            return
+        """Wait until half of the window is free."""
         while self._unfinished > _WINDOW // 2 or self._bytes > _WINDOW_BYTES // 2:
             await self._wait()
 
@@ -267,12 +271,12 @@ class _Bulk:
     def _receive(self, index: int, answer: Answer) -> None:
         sent = self._in_flight[index]
         if isinstance(answer, WalnatsError):
-            self._take_back(sent)
+            del self._in_flight[index]
             self._fail(sent, unanswered(self._event.name, sent.outgoing[1], answer))
             return
         ack = read_ack(answer)
         if ack.error is None:
-            self._take_back(sent)
+            del self._in_flight[index]
             self._succeed(sent, ack)
         else:
             event, headers = self._event, sent.outgoing[1]
@@ -358,12 +362,3 @@ def _concerns_all(error: Exception) -> bool:
     # What comes out of `store` as unavailable was so until the deadline.
     is_unavailable = type(error) is JetStreamError and error.code == UNAVAILABLE
     return is_unavailable or isinstance(error, _FATAL)
-
-
-async def _each(messages: Iterable[Any] | AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
-    if isinstance(messages, AsyncIterable):
-        async for message in messages:
-            yield message
-    else:
-        for message in messages:
-            yield message

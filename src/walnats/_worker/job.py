@@ -18,7 +18,7 @@ from ..errors import DecodeError
 from .answer import reply_subject
 from .deadlines import Deadlines
 from .hooks import HookRunner, make_context, make_error_context, make_ok_context
-from .outcome import Ack, Dead, Postpone, Retry
+from .outcome import HAND_BACK, Ack, Dead, Postpone, Retry
 from .retry import after_failure, is_poison, number_attempt
 
 if TYPE_CHECKING:
@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from .outcome import Outcome
     from .pools import Pools
 
+_HANDLED = Ack()
+
 logger = logging.getLogger('walnats.actor')
 
 
 class Jobs:
     """What the jobs of one actor share.
 
-    Once :attr:`cancelled` is set, the tasks that run jobs may be cancelled, and a job that
-    ends by that raises CancelledError. A handler that raises CancelledError for a reason of
+    Once :attr:`cancelled` is set, the tasks that run jobs may be cancelled, and the message of
+    a job that ends by that is handed back. A handler that raises CancelledError for a reason of
     its own has just failed.
     """
 
@@ -81,7 +83,7 @@ class Job:
     async def run(self) -> Outcome:
         """Handle the message, in the current task."""
         jobs, delivery = self._jobs, self._delivery
-        due = _due(delivery)
+        due = None if delivery.headers is None else _due(delivery, delivery.headers)
         if due is not None and (delivery.deliveries == 1 or due > time.time()):
             return Postpone(max(0.0, due - time.time()))
         deliveries = delivery.deliveries - (due is not None)
@@ -98,20 +100,26 @@ class Job:
             self._log(exc)
             return Dead("it can't be decoded", exc)
         CURRENT_HEADERS.set(delivery.headers)
-        if not jobs.hooks.is_empty:
-            await jobs.hooks.start(self._describe(message))
         try:
+            if not jobs.hooks.is_empty:
+                await jobs.hooks.start(self._describe(message))
             response = await self._handle(message)
             self._duration = time.monotonic() - self._began_at
-            return Ack(self._encode(response))
+            return _HANDLED if self.reply is None else Ack(self._encode(response))
         except GeneratorExit:
             # The loop is closed and the task with it: there is no one to tell.
             raise
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 -- a SystemExit of the handler's is not ours
             if jobs.cancelled and isinstance(exc, asyncio.CancelledError):
-                raise
+                await self.end()
+                return HAND_BACK
             self._log(exc)
             return after_failure(jobs.actor, self.attempt, exc)
+
+    @property
+    def is_observed(self) -> bool:
+        """If there are middlewares to tell what the message came to."""
+        return self._context is not None
 
     async def report(self, outcome: Outcome) -> None:
         """Tell the middlewares what the message came to, after it was settled."""
@@ -200,11 +208,9 @@ class Job:
         )
 
 
-def _due(delivery: Delivery) -> float | None:
+def _due(delivery: Delivery, headers: dict[str, str]) -> float | None:
     """Give the moment before which the message is held back, None if it isn't."""
-    if delivery.headers is None:
-        return None
-    text = delivery.headers.get(_headers.DELAY)
+    text = headers.get(_headers.DELAY)
     if text is None:
         return None
     try:

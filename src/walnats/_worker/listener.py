@@ -14,7 +14,7 @@ from ..errors import JetStreamError, PermissionDeniedError
 from .answer import answer
 from .demand import Load, messages_to_ask
 from .job import Job, Jobs
-from .outcome import Postpone, Retry
+from .outcome import HAND_BACK, Postpone, Retry
 from .pulse import keep_alive
 from .settle import Settler
 from .stall import StallWatch
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .._actor import Actor
     from .._jetstream.connection import Connection
     from .._jetstream.delivery import Delivery
-    from .outcome import Outcome
     from .pools import Pools
     from .slots import Slots
     from .turns import Turn, Turns
@@ -38,7 +37,6 @@ _IDLE_EXPIRES = 30.0
 _BUSY_EXPIRES = 0.1
 # The weight of the newest job in the average.
 _SMOOTHING = 1 / 16
-_HAND_BACK = Postpone(0)
 # Seconds for which the server may say that it knows no consumer, where the user may not ask
 # it whether that is so: a consumer without a leader looks the same.
 _PATIENCE = 3.0
@@ -76,6 +74,8 @@ class Listener:
         self._jobs = Jobs(actor, pools)
         self._settler = Settler(connection, actor, keeps_letters=keeps_letters)
         self._stall_watch = StallWatch(connection, actor)
+        self._changed = asyncio.Event()
+        self._wake = self._changed.set
         self._task_name = f"actor '{actor.name}'"
         self._pull = Pull(
             connection,
@@ -84,7 +84,6 @@ class Listener:
             on_delivery=self._take,
             on_change=self._wake,
         )
-        self._changed = asyncio.Event()
         # Each message that isn't settled, with the task that runs its job, if one does.
         self._held: dict[Delivery, asyncio.Task[None] | None] = {}
         # How many of them failed in a burst, and are handed back when it is over.
@@ -168,7 +167,7 @@ class Listener:
         for delivery in tuple(self._held):
             # A task that is cancelled before its first step never runs: no job will settle it.
             if delivery.started_at is None:
-                await self._settler.settle(delivery, _HAND_BACK)
+                await self._settler.settle(delivery, HAND_BACK)
                 del self._held[delivery]
         # An error that says that nothing more will come is no reason not to wait for the jobs.
         while self._held:
@@ -189,9 +188,6 @@ class Listener:
         if self._pulse is not None:
             self._pulse.cancel()
             await asyncio.wait({self._pulse})
-
-    def _wake(self) -> None:
-        self._changed.set()
 
     async def _wait_for_change(self) -> None:
         await self._changed.wait()
@@ -272,7 +268,7 @@ class Listener:
         """Leave the messages that wait for a slot to other workers: no slot may ever be free."""
         while self._slots.waiting:
             delivery = self._slots.waiting.popleft()
-            await self._settler.settle(delivery, _HAND_BACK)
+            await self._settler.settle(delivery, HAND_BACK)
             del self._held[delivery]
 
     def _count_to_ask(self) -> int:
@@ -290,7 +286,7 @@ class Listener:
         return count if self._batch is None else min(count, self._batch)
 
     def _take(self, delivery: Delivery) -> None:
-        self._stall_watch.note_delivery(delivery.deliveries)
+        self._stall_watch.note_delivery(delivery)
         self._held[delivery] = None
         if self._burst is not None:
             self._burst.notice(delivery)
@@ -309,14 +305,19 @@ class Listener:
         started_at = delivery.started_at = time.monotonic()
         job = Job(self._jobs, delivery)
         try:
-            outcome = await self._run(delivery, job)
+            outcome = self._settler.recall(delivery, job) or await job.run()
             delivery.is_decided = True
             # It's kept alive while it is settled, also if it ran into its timeout.
             delivery.runs_until = None
-            if self._burst is not None and isinstance(outcome, Retry):
-                await self._put_off(self._burst, delivery)
-            await self._settle(delivery, outcome, job)
-            await job.report(outcome)
+            if isinstance(outcome, (Retry, Postpone)):
+                self._stall_watch.note_delay()
+                if self._burst is not None and isinstance(outcome, Retry):
+                    await self._put_off(self._burst, delivery)
+            await self._settler.settle(delivery, outcome, job.attempt)
+            if job.reply is not None:
+                await answer(self._connection, job.reply, outcome)
+            if job.is_observed:
+                await job.report(outcome)
         except Exception as exc:  # noqa: BLE001 -- `listen` raises it
             self._failure = exc
         finally:
@@ -327,24 +328,6 @@ class Listener:
         self._note_job_time(time.monotonic() - started_at)
         self._slots.release()
         self._wake()
-
-    async def _run(self, delivery: Delivery, job: Job) -> Outcome:
-        recalled = self._settler.recall(delivery)
-        if recalled is not None:
-            outcome, job.attempt = recalled
-            return outcome
-        try:
-            return await job.run()
-        except asyncio.CancelledError:
-            await job.end()
-            return _HAND_BACK
-
-    async def _settle(self, delivery: Delivery, outcome: Outcome, job: Job) -> None:
-        if isinstance(outcome, (Retry, Postpone)):
-            self._stall_watch.note_delay()
-        await self._settler.settle(delivery, outcome, job.attempt)
-        if job.reply is not None:
-            await answer(self._connection, job.reply, outcome)
 
     async def _put_off(self, burst: _Burst, delivery: Delivery) -> None:
         """Hold a message that failed until the burst is over: else its retries would be in it."""

@@ -35,4 +35,7 @@ class Dead:
     exception: BaseException | None = None
 
 
+HAND_BACK = Postpone()
+"""To be delivered again at once."""
+
 Outcome = Ack | Retry | Postpone | Dead

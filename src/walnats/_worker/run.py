@@ -38,12 +38,14 @@ class Run:
         keeps_letters: bool,
     ) -> None:
         self.ended = asyncio.Event()
+        self.is_listening = False
+        """The actors are subscribed and ask for messages."""
         self._connection = connection
         self._options = options
         self._stopping = asyncio.Event()
         self._overdue = asyncio.Event()
         self._graces: list[asyncio.TimerHandle] = []
-        slots = Slots(options.max_jobs)
+        self.slots = Slots(options.max_jobs)
         self._pools = Pools(
             options.max_jobs,
             max_threads=options.max_threads,
@@ -56,7 +58,7 @@ class Run:
             Listener(
                 connection,
                 actor,
-                slots,
+                self.slots,
                 self._pools,
                 claims=self._claims,
                 turns=turns,
@@ -72,6 +74,7 @@ class Run:
         It may be called again: the earliest end of a grace is the one that counts.
         """
         self._stopping.set()
+        self.is_listening = False
         seconds = self._options.grace if grace is None else grace
         loop = asyncio.get_running_loop()
         self._graces.append(loop.call_later(seconds, self._overdue.set))
@@ -112,8 +115,10 @@ class Run:
             await listener.open()
         try:
             if not self._stopping.is_set():
+                self.is_listening = True
                 await _run_until(self._stopping, map(self._serve_one, self._listeners))
         finally:
+            self.is_listening = False
             for listener in self._listeners:
                 listener.stop()
 

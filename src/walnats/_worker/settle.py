@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .._actor import Actor
     from .._jetstream.connection import Connection
     from .._jetstream.delivery import Delivery
+    from .job import Job
     from .outcome import Outcome
 
 logger = logging.getLogger('walnats.worker')
@@ -37,13 +38,16 @@ class Settler:
         self._keeps_letters = keeps_letters
         self._unburied: dict[tuple[int, int], tuple[Dead, int]] = {}
 
-    def recall(self, delivery: Delivery) -> tuple[Dead, int] | None:
-        """Give the outcome, and the attempts, of a message that is here for its letter only.
+    def recall(self, delivery: Delivery, job: Job) -> Dead | None:
+        """Give the outcome of a message that is here for its letter only, None for another.
 
         The actor gave up on it, and the dead letter couldn't be stored. To run it again would
         be one attempt too many, and the letter would tell another reason.
         """
-        return self._unburied.get(_key(delivery)) if self._unburied else None
+        if not self._unburied or _key(delivery) not in self._unburied:
+            return None
+        outcome, job.attempt = self._unburied[_key(delivery)]
+        return outcome
 
     async def settle(self, delivery: Delivery, outcome: Outcome, attempts: int = 0) -> None:
         """Acknowledge the message, hand it back, or take it off the actor for good.

@@ -28,6 +28,16 @@ class Slots:
         """Slots of jobs that were given up but go on in their pool."""
         self._actors: list[ActorSlots] = []
 
+    @property
+    def taken(self) -> int:
+        """How many jobs run."""
+        return self.limit - self.free
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for a slot."""
+        return sum(len(actor.waiting) for actor in self._actors)
+
     def for_actor(
         self, limit: int, priority: Priority, start: Callable[[Delivery], None]
     ) -> ActorSlots:
@@ -42,8 +52,11 @@ class Slots:
             ready = [actor for actor in self._actors if actor.can_start]
             if not ready:
                 return
-            now = time.monotonic()
-            max(ready, key=lambda actor: actor.urgency(now)).start_next()
+            if len(ready) == 1:
+                ready[0].start_next()
+            else:
+                now = time.monotonic()
+                max(ready, key=lambda actor: actor.urgency(now)).start_next()
 
 
 class ActorSlots:

@@ -16,6 +16,7 @@ from ..errors import PermissionDeniedError, WalnatsError
 if TYPE_CHECKING:
     from .._actor import Actor
     from .._jetstream.connection import Connection
+    from .._jetstream.delivery import Delivery
 
 logger = logging.getLogger('walnats.worker')
 
@@ -34,13 +35,13 @@ class StallWatch:
         self._silent_since = time.monotonic()
         self._not_before = 0.0
 
-    def note_delivery(self, deliveries: int) -> None:
+    def note_delivery(self, delivery: Delivery) -> None:
         """Note that something came. If it is new, the actor isn't stalled.
 
         What is delivered again says nothing: retries come and go while nothing new does.
         """
-        if deliveries == 1:
-            self._silent_since = time.monotonic()
+        if delivery.deliveries == 1:
+            self._silent_since = delivery.received_at
 
     def note_delay(self) -> None:
         """Note that a message was handed back with a delay."""

@@ -33,13 +33,16 @@ from ..errors import ConsumerNotFoundError, DeclarationError, NotRegisteredError
 from .options import ListenOptions
 from .pools import check_picklable
 from .run import Run
+from .status import WorkerStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from .._actor import Actor, DeadLetters
     from .._dead_letters import DeadLetter
+    from .._event import BaseEvent
     from .._jetstream.connection import Connection
+    from .._jetstream.settings import Change
 
 
 class ConnectedActors:
@@ -62,6 +65,16 @@ class ConnectedActors:
         self._runs: set[Run] = set()
         self._is_stop_requested = False
 
+    @property
+    def status(self) -> WorkerStatus:
+        """What this worker does at the moment."""
+        return WorkerStatus(
+            connected=self.connection.nc.is_connected,
+            listening=any(run.is_listening for run in self._runs),
+            jobs=sum(run.slots.taken for run in self._runs),
+            held=sum(run.slots.taken + run.slots.waiting for run in self._runs),
+        )
+
     async def register(self) -> None:
         """Create or update the consumer of each actor, and create missing streams.
 
@@ -73,13 +86,25 @@ class ConnectedActors:
         :raises StreamConfigError: the server refuses the settings of a new stream.
         :raises JetStreamDisabledError: the server has no JetStream.
         """
-        for event in {actor.event.stream_name: actor.event for actor in self._actors}.values():
+        for event in self._events():
             await topology.ensure_stream(self.connection, settings.event_stream(event))
         if self._dead_letters is not None:
             wanted = settings.dead_stream(self._dead_letters)
             await topology.register_stream(self.connection, wanted)
         for actor in self._actors:
             await topology.register_consumer(self.connection, actor)
+
+    async def plan(self) -> list[Change]:
+        """Give what `register` would change now, and change nothing."""
+        planned = [
+            await topology.plan_stream(self.connection, settings.event_stream(event), update=False)
+            for event in self._events()
+        ]
+        if self._dead_letters is not None:
+            wanted = settings.dead_stream(self._dead_letters)
+            planned.append(await topology.plan_stream(self.connection, wanted))
+        planned += [await topology.plan_consumer(self.connection, each) for each in self._actors]
+        return [change for change in planned if change is not None]
 
     async def listen(
         self,
@@ -215,7 +240,7 @@ class ConnectedActors:
         :raises ConsumerNotFoundError: there is no such consumer.
         """
         check_actor_name(actor_name)
-        streams = sorted({actor.event.stream_name for actor in self._actors})
+        streams = sorted(event.stream_name for event in self._events())
         found = [
             await topology.remove_consumer(self.connection, stream, actor_name)
             for stream in streams
@@ -224,6 +249,9 @@ class ConnectedActors:
             raise ConsumerNotFoundError(
                 f"actor '{actor_name}' has no consumer on {', '.join(streams)}"
             )
+
+    def _events(self) -> list[BaseEvent[Any, Any]]:
+        return list({actor.event.stream_name: actor.event for actor in self._actors}.values())
 
 
 @contextlib.contextmanager

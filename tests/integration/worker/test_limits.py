@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -204,3 +205,25 @@ async def test_a_full_max_ack_pending_ends_when_messages_are_settled(
         await seen.wait(20)
         await stage.wait_settled()
     assert gate.most == 2
+
+
+async def test_few_big_messages_are_asked_for_at_once(stage: Stage) -> None:
+    """The server drops a client that it has 64 MiB for and can't write them to."""
+    sizes: list[int] = []
+
+    async def note(msg: Any) -> None:
+        sizes.append(json.loads(msg.data)['batch'])
+
+    subject = f'$JS.API.CONSUMER.MSG.NEXT.{stage.event.stream_name}.actor'
+    await stage.nc.subscribe(subject, cb=note)
+    await stage.nc.flush()
+    seen = stage.seen()
+    payload = b'{"n":1,"rest":"' + b'x' * (512 << 10) + b'"}'
+    async with stage.connect(stage.actor(seen, max_jobs=256)) as conn:
+        for _ in range(8):
+            await asyncio.gather(*(stage.publish_raw(payload) for _ in range(16)))
+        listening = asyncio.create_task(conn.listen(max_jobs=256))
+        await seen.wait(128)
+        await conn.shutdown()
+        await listening
+    assert 4 <= max(sizes) <= 16, sizes

@@ -32,7 +32,7 @@ def make_actor(*middlewares: Any, **options: Any) -> Actor[str, Any]:
 def make_delivery(headers: dict[str, str] | None = None) -> Delivery:
     reply = '$JS.ACK.user-created.greet.3.42.7.1359635400000000000.0'
     msg = Msg(cast('Any', None), 'user.created', reply, b'"Ada"', headers)
-    return Delivery(cast('Any', None), msg)
+    return Delivery(cast('Any', None), msg, received_at=0.0)
 
 
 def context(actor: Actor[str, Any], headers: dict[str, str] | None = None) -> Context:
