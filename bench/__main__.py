@@ -1,59 +1,105 @@
-"""`python -m bench [ROUNDS] [NAME…]`: all scenarios, in turn, each round on a fresh server."""
+"""`python -m bench [ROUNDS] [NAME…]`: measure, tell, and keep what was measured."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import statistics
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
-import walnats
+import msgspec
 
-from .payload import EVENT, FLIGHT
-from .scenarios import SCENARIOS, Contender, Scenario
-from .server import fresh_server
+from .chart import draw
+from .environments import DEFAULT, ROOT, Environments
+from .machine import describe_machine
+from .measure import Effort, run_scenario
+from .process import ContenderError
+from .report import count_bars, render_markdown, render_text
+from .results import Results
+from .scenarios import SCENARIOS, Scenario
 
-
-async def main(rounds: int, names: list[str]) -> bool:
-    print(f'{"scenario":24}{"walnats":>12}  {"peer":22}{"rate":>10}{"ratio":>8}  spread')
-    good = True
-    for scenario in SCENARIOS:
-        if not names or any(name in scenario.name for name in names):
-            good &= await run_scenario(scenario, rounds)
-    return good
-
-
-async def run_scenario(scenario: Scenario, rounds: int) -> bool:
-    contenders = {'walnats': scenario.walnats, **scenario.peers}
-    rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, contender in contenders.items():
-            rates[name].append(await measure(contender, scenario.messages))
-    good = True
-    for peer in scenario.peers:
-        ratios = sorted(
-            ours / theirs for ours, theirs in zip(rates['walnats'], rates[peer], strict=True)
-        )
-        ratio, bar = statistics.median(ratios), scenario.bars.get(peer, 0)
-        good &= ratio >= bar
-        print(
-            f'{scenario.name:24}{statistics.median(rates["walnats"]):10,.0f}/s  {peer:22}'
-            f'{statistics.median(rates[peer]):8,.0f}/s{ratio:8.2f}'
-            f'  {ratios[0]:.2f}-{ratios[-1]:.2f}' + (f'  (at least {bar})' if bar else ''),
-            flush=True,
-        )
-    return good
+_FULL = Effort(rounds=5, part=1, is_quick=False)
+_QUICK = Effort(rounds=1, part=0.2, is_quick=True)
+_DOCS = ROOT / 'docs' / '_static'
 
 
-async def measure(contender: Contender, count: int) -> float:
-    """Give the messages per second, on a server that nobody has used."""
-    async with fresh_server() as url:
-        async with walnats.Events(EVENT).connect(url) as conn:
-            await conn.register()
-            await conn.emit(EVENT, FLIGHT, sync=True)
-        return count / await contender(url, count)
+async def main() -> int:
+    options = _parser().parse_args()
+    names = [word for word in options.what if not word.isdigit()]
+    if options.docs and names:
+        sys.exit('The documentation tells of all scenarios: leave out the names.')
+    rounds = [int(word) for word in options.what if word.isdigit()]
+    scenarios = _chosen(names)
+    effort = _QUICK if options.quick else _FULL
+    effort = replace(effort, rounds=rounds[-1] if rounds else effort.rounds)
+    environments = Environments(options.environments)
+    results = Results(
+        date=datetime.now(UTC).isoformat(timespec='seconds'),
+        quick=options.quick,
+        machine=await describe_machine(),
+        versions=environments.versions(),
+    )
+    failed = await _measure(scenarios, environments, effort, results)
+    print(count_bars(results))
+    _save(results, _DOCS if options.docs and not failed else options.out)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser('bench', description='Measure walnats beside its peers.')
+    parser.add_argument(
+        'what',
+        nargs='*',
+        help='rounds, and parts of the names of scenarios; all of them by default',
+    )
+    parser.add_argument('--quick', action='store_true', help='few messages and rounds: a minute')
+    parser.add_argument('--docs', action='store_true', help='write into the documentation')
+    parser.add_argument('--out', type=Path, default=DEFAULT, help='the folder to write into')
+    parser.add_argument(
+        '--environments', type=Path, default=DEFAULT, help='the folder of the environments'
+    )
+    return parser
+
+
+def _chosen(names: list[str]) -> list[Scenario]:
+    chosen = [
+        scenario
+        for scenario in SCENARIOS
+        if not names or any(name in scenario.name for name in names)
+    ]
+    if not chosen:
+        known = '\n'.join(f'  {scenario.name}' for scenario in SCENARIOS)
+        sys.exit(f'No scenario is named like that. There are:\n{known}')
+    return chosen
+
+
+async def _measure(
+    scenarios: list[Scenario], environments: Environments, effort: Effort, results: Results
+) -> int:
+    """Fill in the results, and tell how many scenarios failed."""
+    failed = 0
+    for scenario in scenarios:
+        try:
+            result = await run_scenario(scenario, environments, effort)
+        except ContenderError as exc:
+            failed += 1
+            print(f'FAILED: {exc}', file=sys.stderr)
+        else:
+            results.scenarios.append(result)
+            print(render_text(result, results.machine.cores), flush=True)
+    return failed
+
+
+def _save(results: Results, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    encoded = msgspec.json.format(msgspec.json.encode(results), indent=1)
+    (folder / 'performance.json').write_bytes(encoded + b'\n')
+    (folder / 'performance.svg').write_text(draw(results), encoding='utf-8')
+    (folder / 'performance-tables.md').write_text(render_markdown(results), encoding='utf-8')
+    print(f'{folder}: performance.json, performance.svg, performance-tables.md')
 
 
 if __name__ == '__main__':
-    numbers = [int(arg) for arg in sys.argv[1:] if arg.isdigit()]
-    wanted = [arg for arg in sys.argv[1:] if not arg.isdigit()]
-    sys.exit(not asyncio.run(main(numbers[0] if numbers else 5, wanted)))
+    sys.exit(asyncio.run(main()))

@@ -1,189 +1,355 @@
-"""The scenarios. Each contender does the same work and returns the seconds that it took."""
+"""What is measured: the scenarios, their contenders, and the bars for the ratios."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import Enum, auto
+from typing import Any
 
-import nats
+from .results import Bar, Metric
 
-import walnats
 
-from .payload import EVENT, FLIGHT, Flight
+class Kind(Enum):
+    EMIT = auto()
+    """Afterwards the stream has all messages."""
+    HANDLE = auto()
+    """The messages are there first; afterwards all are acknowledged."""
+    BOTH = auto()
+    """The contender emits, and handles."""
+    IDLE = auto()
+    IMPORT = auto()
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
-    from nats.aio.client import Client
+@dataclass(frozen=True)
+class Contender:
+    """A program that takes part.
 
-Contender = Callable[[str, int], Awaitable[float]]
+    :param environment: the one of `packages` in which it runs.
+    :param function: its module in `contenders`, and the function; or what to import.
+    :param share: which part of the messages it gets. The slow ones get fewer.
+    :param messages: how many it gets, in any case.
+    :param processes: how many run at once. More than none share the messages until all are done.
+    :param is_long: a quick run leaves it out.
+    """
+
+    label: str
+    environment: str
+    function: str
+    bars: tuple[Bar, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    share: float = 1
+    messages: int | None = None
+    processes: int = 0
+    is_long: bool = False
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One piece of work, done by walnats and by its peers.
+    """A piece of work, done by all contenders in turn. The first one is who is judged.
 
-    :param bars: for each peer, the least ratio of walnats' speed to its own.
+    :param size: of a message's payload in bytes; 0 for a plain flight.
+    :param rounds: the most there are; for `IMPORT`, which is quick, how many there are.
+    :param is_charted: the chart has it.
     """
 
     name: str
+    kind: Kind
     messages: int
-    walnats: Contender
-    peers: dict[str, Contender]
-    bars: dict[str, float] = field(default_factory=dict)
+    contenders: tuple[Contender, ...]
+    metrics: tuple[Metric, ...] = (Metric.RATE,)
+    size: int = 0
+    rounds: int = 5
+    is_charted: bool = False
 
 
-async def emit(url: str, count: int) -> float:
-    async with walnats.Events(EVENT).connect(url) as conn:
-        await conn.register()
-        await conn.emit(EVENT, FLIGHT, sync=True)
-        started_at = time.perf_counter()
-        for _ in range(count):
-            await conn.emit(EVENT, FLIGHT)
-        await conn.emit(EVENT, FLIGHT, sync=True)
-        return time.perf_counter() - started_at
+def _bars(at_least: float, at_most: float | None, metric: Metric = Metric.RATE) -> tuple[Bar, ...]:
+    return (Bar(metric, at_least, at_most),) if at_least or at_most else ()
 
 
-async def publish(url: str, count: int) -> float:
-    payload = EVENT.encode(FLIGHT)
-    async with _client(url) as nc:
-        js = nc.jetstream()
-        await js.publish(EVENT.subject_name, payload)
-        started_at = time.perf_counter()
-        for _ in range(count):
-            await nc.publish(EVENT.subject_name, payload)
-        await js.publish(EVENT.subject_name, payload)
-        return time.perf_counter() - started_at
+def _ours(function: str, label: str = 'walnats', share: float = 1, **options: Any) -> Contender:
+    return Contender(label, 'walnats', f'ours.{function}', options=options, share=share)
 
 
-async def emit_sync(url: str, count: int) -> float:
-    async with walnats.Events(EVENT).connect(url) as conn:
-        await conn.register()
-        await conn.emit(EVENT, FLIGHT, sync=True)
-        started_at = time.perf_counter()
-        for _ in range(count):
-            await conn.emit(EVENT, FLIGHT, sync=True)
-        return time.perf_counter() - started_at
+def _nats(
+    label: str, function: str, at_least: float = 0, share: float = 1, **options: Any
+) -> Contender:
+    return Contender(
+        f'nats-py, {label}',
+        'nats-py',
+        f'hand_written.{function}',
+        _bars(at_least, None),
+        options,
+        share,
+    )
 
 
-async def js_publish(url: str, count: int) -> float:
-    payload = EVENT.encode(FLIGHT)
-    async with _client(url) as nc:
-        js = nc.jetstream()
-        await js.publish(EVENT.subject_name, payload)
-        started_at = time.perf_counter()
-        for _ in range(count):
-            await js.publish(EVENT.subject_name, payload)
-        return time.perf_counter() - started_at
+def _faststream(
+    label: str, function: str, at_least: float = 0, share: float = 0.2, **options: Any
+) -> Contender:
+    return Contender(
+        f'FastStream, {label}',
+        'faststream',
+        f'fast_stream.{function}',
+        _bars(at_least, None),
+        options,
+        share,
+    )
 
 
-async def emit_many(url: str, count: int) -> float:
-    async with walnats.Events(EVENT).connect(url) as conn:
-        await conn.register()
-        started_at = time.perf_counter()
-        summary = await conn.emit_many(EVENT, (FLIGHT for _ in range(count)))
-        seconds = time.perf_counter() - started_at
-    if summary.stored != count:
-        raise RuntimeError(f'{summary.stored} of {count} messages are stored')
-    return seconds
+def _taskiq(label: str, function: str, share: float = 0.1, **options: Any) -> Contender:
+    return Contender(
+        f'taskiq-nats, {label}', 'taskiq-nats', f'task_iq.{function}', (), options, share
+    )
 
 
-async def publish_async(url: str, count: int) -> float:
-    async with _client(url) as nc:
-        js = nc.jetstream(publish_async_max_pending=4000)
-        started_at = time.perf_counter()
-        acks = [
-            await js.publish_async(EVENT.subject_name, EVENT.encode(FLIGHT)) for _ in range(count)
-        ]
-        await asyncio.gather(*acks)
-        return time.perf_counter() - started_at
+def _with_payload(name: str, size: int, messages: int) -> tuple[Scenario, ...]:
+    return (
+        Scenario(
+            f'emit, {name}',
+            Kind.EMIT,
+            messages,
+            (
+                _ours('emit'),
+                _nats('nc.publish of ready bytes', 'publish'),
+                _faststream('publish', 'publish'),
+            ),
+            size=size,
+            rounds=3,
+        ),
+        Scenario(
+            f'handle, {name}',
+            Kind.HANDLE,
+            messages,
+            (
+                _ours('handle', 'walnats, max_jobs=256', max_jobs=256),
+                _nats('fetch(256)', 'fetch', batch=256),
+                _faststream('pull of 256', 'pull', batch=256),
+            ),
+            size=size,
+            rounds=3,
+        ),
+    )
 
 
-async def gathered_publish(url: str, count: int) -> float:
-    at_once = 10_000  # as one would write it; small batches go faster
-    async with _client(url) as nc:
-        js = nc.jetstream()
-        started_at = time.perf_counter()
-        for _ in range(count // at_once):
-            await asyncio.gather(
-                *(
-                    js.publish(EVENT.subject_name, EVENT.encode(FLIGHT), timeout=30)
-                    for _ in range(at_once)
-                )
-            )
-        return time.perf_counter() - started_at
+def _backlog(label: str, messages: int, *, is_long: bool = False) -> Contender:
+    """Make one whose rate is within 15 % of the first one's, and whose memory within 10 %."""
+    return Contender(
+        label,
+        'walnats',
+        'ours.handle',
+        bars=(
+            Bar(Metric.RATE, round(1 / 1.15, 2), round(1 / 0.85, 2)),
+            Bar(Metric.MEMORY, round(1 / 1.1, 2), round(1 / 0.9, 2)),
+        ),
+        messages=messages,
+        is_long=is_long,
+    )
 
 
-def handle(max_jobs: int) -> Contender:
-    async def run(url: str, count: int) -> float:
-        handled = 0
-
-        async def handler(_flight: Flight) -> None:
-            nonlocal handled
-            handled += 1
-            if handled == count:
-                conn.request_shutdown()
-
-        actor = walnats.Actor('ours', EVENT, handler, max_jobs=max_jobs)
-        async with walnats.Actors(actor).connect(url) as conn:
-            await conn.register()
-            await _preload(url, count)
-            started_at = time.perf_counter()
-            await conn.listen(max_jobs=max_jobs)
-            return time.perf_counter() - started_at
-
-    return run
+def _idle(actors: int) -> Scenario:
+    options: dict[str, Any] = {'actors': actors, 'settle': 0.5}
+    return Scenario(
+        f'{actors} idle actors' if actors > 1 else 'an idle actor',
+        Kind.IDLE,
+        0,
+        (
+            _ours('idle', **options),
+            _nats('fetch(256) loops', 'idle', **options),
+            _faststream('pull of 256', 'idle', **options),
+        ),
+        metrics=(Metric.MEMORY_PER_ACTOR, Metric.MEMORY),
+        rounds=2,
+    )
 
 
-async def fetch_loop(url: str, count: int) -> float:
-    actor = walnats.Actor('peer', EVENT, print)
-    async with AsyncExitStack() as stack:
-        conn = await stack.enter_async_context(walnats.Actors(actor).connect(url))
-        await conn.register()
-        await _preload(url, count)
-        nc = await stack.enter_async_context(_client(url))
-        subscription = await nc.jetstream().pull_subscribe_bind('peer', EVENT.stream_name)
-        handled = 0
-        started_at = time.perf_counter()
-        while handled < count:
-            for msg in await subscription.fetch(256):
-                EVENT.decode(msg.data)
-                await msg.ack()
-                handled += 1
-        await nc.flush()
-        return time.perf_counter() - started_at
-
-
-async def _preload(url: str, count: int) -> None:
-    async with walnats.Events(EVENT).connect(url) as conn:
-        await conn.emit_many(EVENT, (FLIGHT for _ in range(count)))
-
-
-@asynccontextmanager
-async def _client(url: str) -> AsyncIterator[Client]:
-    nc = await nats.connect(url)
-    try:
-        yield nc
-    finally:
-        await nc.close()
+def _import(module: str, environment: str, at_most: float | None = None) -> Contender:
+    return Contender(f'import {module}', environment, module, _bars(0, at_most, Metric.TIME))
 
 
 SCENARIOS = (
-    Scenario('emit', 100_000, emit, {'nc.publish': publish}, {'nc.publish': 0.6}),
-    Scenario('emit sync', 5_000, emit_sync, {'js.publish': js_publish}, {'js.publish': 0.95}),
+    Scenario(
+        'emit',
+        Kind.EMIT,
+        102_400,
+        (
+            _ours('emit'),
+            _nats('nc.publish of ready bytes', 'publish', 0.7),
+            _faststream('publish', 'publish', 1.5),
+        ),
+        is_charted=True,
+    ),
+    Scenario(
+        'emit, sync, one by one',
+        Kind.EMIT,
+        5_120,
+        (
+            _ours('emit_sync'),
+            _nats('js.publish', 'js_publish', 0.97),
+            _faststream('publish to a stream', 'js_publish', share=1),
+            _taskiq('kiq', 'kick', share=1),
+        ),
+        is_charted=True,
+    ),
     Scenario(
         'emit_many',
-        50_000,
-        emit_many,
-        {'publish_async': publish_async, 'gathered js.publish': gathered_publish},
-        {'publish_async': 2.0, 'gathered js.publish': 4.0},
+        Kind.EMIT,
+        51_200,
+        (
+            _ours('emit_many'),
+            _nats('publish_async', 'publish_async', 2.2),
+            _nats('js.publish gathered, 10,000 at once', 'gather', 4, share=0.6, batch=10_000),
+            _nats('js.publish gathered, 1,000 at once', 'gather', 4, share=0.6, batch=1_000),
+            _faststream('publish gathered, 1,000 at once', 'gather', batch=1_000),
+        ),
+        is_charted=True,
     ),
     Scenario(
-        'handle, max_jobs=256', 50_000, handle(256), {'fetch(256)': fetch_loop}, {'fetch(256)': 1.5}
+        'handle, max_jobs=256',
+        Kind.HANDLE,
+        51_200,
+        (
+            _ours('handle', max_jobs=256),
+            _nats('continuous pull and nothing else', 'ceiling', 0.6),
+            _nats('push', 'push'),
+            _nats('fetch(256)', 'fetch', 2, batch=256),
+            _nats('fetch(1)', 'fetch', share=0.05, batch=1),
+            _faststream('pull of 256', 'pull', 5, batch=256),
+            _faststream('pull of 256 as lists', 'pull_lists', share=0.4, batch=256),
+            _faststream('push', 'push', 2.8),
+            _taskiq('pull of 256', 'pull', batch=256),
+        ),
+        is_charted=True,
     ),
-    Scenario('handle, defaults', 50_000, handle(16), {'fetch(256)': fetch_loop}),
+    Scenario(
+        'handle, default settings',
+        Kind.HANDLE,
+        51_200,
+        (
+            _ours('handle'),
+            _nats('fetch(256)', 'fetch', 1, batch=256),
+            _nats('fetch(16)', 'fetch', batch=16),
+        ),
+        is_charted=True,
+    ),
+    Scenario(
+        'handle, 5 ms of sleep each, 256 at once',
+        Kind.HANDLE,
+        20_480,
+        (
+            _ours('handle', max_jobs=256, pause=0.005),
+            _nats('fetch(256), gathered', 'fetch', batch=256, pause=0.005),
+            _faststream('pull of 256', 'pull', share=0.5, batch=256, pause=0.005),
+            _taskiq('pull of 256', 'pull', share=0.25, batch=256, pause=0.005),
+        ),
+        is_charted=True,
+    ),
+    Scenario(
+        'three actors on one event',
+        Kind.HANDLE,
+        20_480,
+        (
+            _ours('handle', max_jobs=256, actors=3),
+            _nats('three fetch(256) loops', 'fetch', batch=256, actors=3),
+            _faststream('three pulls of 256', 'pull', share=0.1, batch=256, actors=3),
+        ),
+        is_charted=True,
+    ),
+    Scenario(
+        'two processes',
+        Kind.HANDLE,
+        102_400,
+        (
+            Contender('two processes', 'walnats', 'ours.share', processes=2),
+            Contender(
+                'one process',
+                'walnats',
+                'ours.share',
+                # Beside the two there is the server.
+                (Bar(Metric.RATE, 1.6, cores=3),),
+                processes=1,
+            ),
+        ),
+    ),
+    Scenario(
+        'request and response, one by one',
+        Kind.BOTH,
+        2_560,
+        (
+            _ours('request'),
+            _nats('stored, with a push subscription', 'stored_request'),
+            _faststream('stored, with a push subscription', 'request', share=1),
+            _nats('nc.request, not stored', 'request'),
+        ),
+        metrics=(Metric.RATE, Metric.P50),
+        is_charted=True,
+    ),
+    Scenario(
+        'idle latency, emit to handler',
+        Kind.BOTH,
+        512,
+        (
+            _ours('latency', pause=0.002),
+            Contender(
+                'nats-py, push',
+                'nats-py',
+                'hand_written.latency',
+                _bars(0, 1.25, Metric.P50),
+                {'pause': 0.002},
+            ),
+        ),
+        metrics=(Metric.P50, Metric.P99),
+        is_charted=True,
+    ),
+    *_with_payload('1 KiB', 2**10, 25_600),
+    *_with_payload('64 KiB', 2**16, 2_560),
+    Scenario(
+        'backlog, default settings',
+        Kind.HANDLE,
+        0,
+        (
+            _backlog('10,000 messages', 10_000),
+            _backlog('100,000 messages', 100_000),
+            _backlog('1,000,000 messages', 1_000_000, is_long=True),
+        ),
+        metrics=(Metric.RATE, Metric.MEMORY),
+        rounds=3,
+    ),
+    _idle(1),
+    _idle(10),
+    _idle(100),
+    Scenario(
+        'import',
+        Kind.IMPORT,
+        0,
+        (
+            _import('walnats', 'walnats'),
+            _import('nats', 'nats-py', 1.3),
+            _import('faststream.nats', 'faststream'),
+            _import('taskiq_nats', 'taskiq-nats'),
+        ),
+        metrics=(Metric.TIME,),
+        rounds=21,
+    ),
+    Scenario(
+        'uvloop: emit',
+        Kind.EMIT,
+        102_400,
+        (
+            _ours('emit', 'walnats, uvloop', uvloop=True),
+            _ours('emit', 'walnats, asyncio'),
+            _nats('nc.publish, uvloop', 'publish', uvloop=True),
+        ),
+        rounds=3,
+    ),
+    Scenario(
+        'uvloop: handle, max_jobs=256',
+        Kind.HANDLE,
+        51_200,
+        (
+            _ours('handle', 'walnats, uvloop', max_jobs=256, uvloop=True),
+            _ours('handle', 'walnats, asyncio', max_jobs=256),
+            _nats('fetch(256), uvloop', 'fetch', batch=256, uvloop=True),
+        ),
+        rounds=3,
+    ),
 )
