@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -323,6 +323,8 @@ SCENARIOS = (
         0,
         (
             _import('walnats', 'walnats'),
+            # What is used is imported then: this is what a service with events and actors pays.
+            replace(_import('walnats.types', 'walnats'), label='walnats, events and actors'),
             _import('nats', 'nats-py', 1.3),
             _import('faststream.nats', 'faststream'),
             _import('taskiq_nats', 'taskiq-nats'),
