@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, is_typeddict
 from sphinx.addnodes import desc_annotation
 
 import walnats
+from walnats.cli._reference import reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,17 +39,26 @@ python_use_unqualified_type_names = True
 
 html_theme = 'furo'
 html_static_path = ['_static']
-html_css_files = ['tables.css']
+html_css_files = ['beside.css', 'tables.css']
 html_title = f'walnats {release}'
 html_show_copyright = False
 html_copy_source = False
 
+_COMMANDS = '<!-- commands -->'
+
 
 def setup(app: Sphinx) -> None:
     """Have docstrings and signatures read as they are meant."""
+    app.connect('source-read', _add_commands)
     app.connect('autodoc-process-docstring', _mark_code)
     app.connect('autodoc-process-signature', _shorten_signature)
     app.connect('object-description-transform', _drop_value)
+
+
+def _add_commands(_app: Sphinx, _page: str, source: list[str]) -> None:
+    """Put the reference of the command line where it is asked for."""
+    if _COMMANDS in source[0]:
+        source[0] = source[0].replace(_COMMANDS, reference())
 
 
 def _mark_code(

@@ -7,6 +7,7 @@ its actor, and only if there is none on it: so there is one letter, however ofte
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -114,7 +115,7 @@ async def store_letter(
     }
     if exception is not None:
         about[_EXCEPTION] = _headers.as_value(type(exception).__name__)
-    headers = {**_of_message(delivery.headers), **about}
+    headers = {**_fitting(_of_message(delivery.headers), about), **about}
     _check_size(connection, subject, delivery.data, headers)
     try:
         await store(connection, subject, delivery.data, headers, stream=_names.DEAD_STREAM)
@@ -129,20 +130,32 @@ async def browse(
     """Give the letters of the actors, one by one as they're asked for, the oldest first."""
     wanted = {(actor.event.stream_name, actor.consumer_name): actor for actor in actors}
     # The server skips the letters of others, where it can be told which.
-    pattern = _names.DEAD_SUBJECTS
-    if len(wanted) == 1:
-        pattern = _names.dead_subject(*next(iter(wanted)), '*')
-    last = await _find(connection, {'last_by_subj': pattern})
-    seq = 0
-    # What comes from now on is for the next time: a letter that is replayed here may be back.
-    while last is not None and seq < last.seq:
-        stored = await _find(connection, {'seq': seq + 1, 'next_by_subj': pattern})
-        if stored is None:
-            return
-        seq = stored.seq
+    one = next(iter(wanted)) if len(wanted) == 1 else ('*', '*')
+    async for stored in _stored(connection, *one):
         actor = wanted.get(_read_address(stored.subject))
-        if actor is not None and seq <= last.seq:
+        if actor is not None:
             yield _read(stored, actor.event)
+
+
+async def browse_all(
+    connection: Connection, event: str | None = None, actor: str | None = None
+) -> AsyncIterator[DeadLetter]:
+    """Give the letters of whatever events and actors, like `browse`; they can't be decoded.
+
+    :param event: the name of one event.
+    :param actor: the name of one actor, or of several that share it.
+    """
+    stream = '*' if event is None else _names.stream_name(event)
+    async for stored in _stored(connection, stream, actor or '*'):
+        yield _read(stored, None)
+
+
+async def find(connection: Connection, seq: int) -> DeadLetter | None:
+    """Give the letter with that place in the stream, None if it isn't there; like `browse_all`."""
+    stored = await _find(connection, {'seq': seq})
+    if stored is None or not any(_read_address(stored.subject)):
+        return None
+    return _read(stored, None)
 
 
 async def replay(connection: Connection, letter: DeadLetter) -> None:
@@ -182,6 +195,22 @@ def _of_message(headers: dict[str, str] | None) -> dict[str, str]:
     return {name: value for name, value in kept.items() if not name.startswith(_PREFIX)}
 
 
+def _fitting(headers: dict[str, str], about: dict[str, str]) -> dict[str, str]:
+    """Leave out the longest headers, where JetStream doesn't take all of them with ours.
+
+    Else the message would stay with the actor for ever, and many of them would stop it.
+    """
+    excess = _headers.headers_size({**headers, **about}) - _headers.MAX_SIZE
+    sizes = {name: _headers.headers_size({name: value}) for name, value in headers.items()}
+    kept = dict(headers)
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if excess <= 0:
+            break
+        excess -= sizes[name] - _headers.headers_size({})
+        del kept[name]
+    return kept
+
+
 def _check_size(connection: Connection, subject: str, data: bytes, headers: dict[str, str]) -> None:
     size = len(data) + _headers.headers_size(headers)
     if size > connection.nc.max_payload:
@@ -189,6 +218,22 @@ def _check_size(connection: Connection, subject: str, data: bytes, headers: dict
             f"'{subject}': the dead letter has {size} bytes with its headers, the server takes "
             f'{connection.nc.max_payload}; raise `max_payload` of the server'
         )
+
+
+async def _stored(
+    connection: Connection, stream: str, consumer: str
+) -> AsyncIterator[api.StoredMessage]:
+    """Give the letters that are there now, as they are stored; `*` is any stream or consumer."""
+    pattern = _names.dead_subject(stream, consumer, '*')
+    last = await _find(connection, {'last_by_subj': pattern})
+    seq = 0
+    # What comes from now on is for the next time: a letter that is replayed here may be back.
+    while last is not None and seq < last.seq:
+        stored = await _find(connection, {'seq': seq + 1, 'next_by_subj': pattern})
+        if stored is None or stored.seq > last.seq:
+            return
+        seq = stored.seq
+        yield stored
 
 
 async def _find(connection: Connection, which: dict[str, Any]) -> api.StoredMessage | None:
@@ -205,13 +250,13 @@ def _read_address(subject: str) -> tuple[str, str]:
     return (tokens[2], tokens[3]) if len(tokens) == _TOKENS else ('', '')
 
 
-def _read(stored: api.StoredMessage, event: BaseEvent[Any, Any]) -> DeadLetter:
+def _read(stored: api.StoredMessage, event: BaseEvent[Any, Any] | None) -> DeadLetter:
     headers = _parse_headers(stored.hdrs)
     stream, consumer, place = stored.subject.split('.')[2:]
     return DeadLetter(
         id=f'{stream}.{consumer}.{place}',
-        event=headers.get(_EVENT, event.name),
-        actor=headers.get(_ACTOR, consumer),
+        event=_event_name(headers, stream) if event is None else event.name,
+        actor=consumer,
         reason=headers.get(_REASON, 'no reason given'),
         exception=headers.get(_EXCEPTION),
         attempts=int(_number(headers.get(_ATTEMPTS))),
@@ -224,6 +269,12 @@ def _read(stored: api.StoredMessage, event: BaseEvent[Any, Any]) -> DeadLetter:
     )
 
 
+def _event_name(headers: dict[str, str], stream: str) -> str:
+    """Give the name that the letter tells, if it can be so: a replay goes there."""
+    name = headers.get(_EVENT, stream)
+    return name if _names.stream_name(name) == stream else stream
+
+
 def _parse_headers(raw: bytes) -> dict[str, str]:
     """Read a block of headers: the line `NATS/1.0`, then `name: value` per line."""
     lines = raw.decode('utf-8', 'replace').split('\r\n')[1:]
@@ -234,9 +285,10 @@ def _parse_headers(raw: bytes) -> dict[str, str]:
 def _number(text: str | None) -> float:
     """Give the number; 0 for what a stranger wrote there."""
     try:
-        return float(text or 0)
+        number = float(text or 0)
     except ValueError:
         return 0
+    return number if math.isfinite(number) else 0
 
 
 def _moment(text: str | None) -> datetime:

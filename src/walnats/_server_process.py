@@ -95,7 +95,10 @@ class ServerProcess:
         """End it by SIGKILL, and wait for the end."""
         self._is_ending = True
         self._send(signal.SIGKILL)
-        await self._wait_end()
+        await self.wait()
+
+    async def wait(self) -> None:
+        """Wait until it has ended, however that comes."""
         await asyncio.wait({self._watcher})
 
     async def _watch(self) -> None:

@@ -141,6 +141,11 @@ class EmbeddedServer:
         if self._process is not None:
             await self._process.kill()
 
+    async def wait(self) -> None:
+        """Wait until the server has ended: by `stop` or `kill`, or by itself."""
+        if self._process is not None:
+            await self._process.wait()
+
     async def _start(self, port: int | None) -> None:
         home, options = _known(self._home), self._options
         place = Path(tempfile.mkdtemp(prefix='run-', dir=home))

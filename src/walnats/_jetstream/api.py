@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,8 @@ from ..errors import JetStreamDisabledError, JetStreamError, JetStreamTimeoutErr
 if TYPE_CHECKING:
     from .client import Message
     from .connection import Connection
+
+T = TypeVar('T')
 
 TIMEOUT = 5.0
 
@@ -55,11 +57,15 @@ class Answer(msgspec.Struct):
     num_pending: int = 0
 
 
-_decode = msgspec.json.Decoder(Answer).decode
-
-
 async def call(connection: Connection, method: str, body: dict[str, Any] | None = None) -> Answer:
-    """Call a method, such as `STREAM.INFO.user-created`.
+    """Call a method, such as `STREAM.INFO.user-created`. It raises as `call_for` does."""
+    return await call_for(Answer, connection, method, body)
+
+
+async def call_for(
+    kind: type[T], connection: Connection, method: str, body: dict[str, Any] | None = None
+) -> T:
+    """Call a method, and read its answer as that class.
 
     :raises JetStreamDisabledError: nobody answers for the JetStream API.
     :raises JetStreamTimeoutError: no answer in time, or the connection is lost.
@@ -75,7 +81,7 @@ async def call(connection: Connection, method: str, body: dict[str, Any] | None 
             'start nats-server with `-js`'
         )
     try:
-        return _decode(msg.data)
+        return msgspec.json.decode(msg.data, type=kind)
     except msgspec.MsgspecError as exc:
         raise JetStreamError(f"the answer of '{subject}' can't be read: {exc}") from exc
 
@@ -89,7 +95,7 @@ async def request(
     timeout: float,
 ) -> Message:
     """Send one message and wait for its answer."""
-    await connection.inbox.open()
+    await connection.inbox.open(subject)
     answered: asyncio.Future[Message | WalnatsError] = asyncio.get_running_loop().create_future()
     reply = connection.inbox.expect(subject, lambda answer: _resolve(answered, answer))
     try:

@@ -52,6 +52,8 @@ _CONSUMER_SETTINGS: dict[str, tuple[Any, str]] = {
     'opt_start_time': (None, 'start time'),
     'headers_only': (False, 'headers only'),
 }
+# What no version of the server changes on what is there already.
+_FIXED = {'storage', 'ack_policy', 'replay_policy', 'deliver_policy', 'opt_start_time'}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,40 @@ class Difference:
     """One setting that isn't as declared."""
 
     key: str
+    """What the server calls it, such as `max_age`."""
     name: str
+    """What walnats calls it, such as `limits.age (ns)`."""
     old: Any
+    """The value on the server."""
     new: Any
+    """The value as declared."""
 
     def __str__(self) -> str:
         return f'{self.name}: {self.old!r} → {self.new!r}'
+
+    @property
+    def is_refused(self) -> bool:
+        """If the server is known to refuse the change, whatever else it is asked for."""
+        return self.key in _FIXED or (self.key == 'retention' and self.old == 'workqueue')
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `register` would do with one stream or consumer. `plan` gives them."""
+
+    stream: str
+    """The name of the stream."""
+    consumer: str | None = None
+    """The name of its consumer, None where it is the stream itself that changes."""
+    differences: tuple[Difference, ...] = ()
+    """The settings that would change; none where it would be created."""
+    refused: str | None = None
+    """Why the server, or walnats, is known to refuse it; None if nothing is known against it."""
+
+    @property
+    def is_new(self) -> bool:
+        """If it would be created."""
+        return not self.differences and self.refused is None
 
 
 def event_stream(event: BaseEvent[Any, Any]) -> Config:

@@ -15,6 +15,7 @@ from ..errors import (
     StreamNotFoundError,
 )
 from . import api, settings
+from .settings import Change
 
 if TYPE_CHECKING:
     from .._actor import Actor
@@ -69,6 +70,39 @@ async def register_consumer(connection: Connection, actor: Actor[Any, Any]) -> N
     if error is not None:
         raise _consumer_error(error, actor, differences)
     _log_changes(f"actor '{actor.name}' of event '{actor.event.name}'", differences)
+
+
+async def plan_stream(
+    connection: Connection, wanted: Config, *, update: bool = True
+) -> Change | None:
+    """Give what `register_stream` would do, None for nothing; without `update`, `ensure_stream`."""
+    name = wanted['name']
+    current = await read_stream(connection, name)
+    if current is None:
+        return Change(name)
+    try:
+        _check_takes_event(current, wanted)
+    except StreamExistsError as exc:
+        return Change(name, refused=str(exc))
+    differences = settings.stream_differences(current, wanted) if update else []
+    return _planned(name, None, differences)
+
+
+async def plan_consumer(connection: Connection, actor: Actor[Any, Any]) -> Change | None:
+    """Give what `register_consumer` would do, None for nothing."""
+    stream, name = actor.event.stream_name, actor.consumer_name
+    try:
+        current = await read_consumer(connection, actor)
+    except StreamNotFoundError:
+        current = None  # it would be created before
+    if current is None:
+        return Change(stream, name)
+    try:
+        _check_is_pulled(current, actor)
+    except ConsumerConfigError as exc:
+        return Change(stream, name, refused=str(exc))
+    wanted = settings.actor_consumer(actor)
+    return _planned(stream, name, settings.consumer_differences(current, wanted))
 
 
 async def read_stream(connection: Connection, name: str) -> Config | None:
@@ -146,6 +180,14 @@ async def _read_or_create(connection: Connection, wanted: Config, *, create: boo
         if error.err_code != api.STREAM_IN_USE:
             raise _api_error(error, f"stream '{name}' can't be created", StreamConfigError)
     raise StreamConfigError(f"stream '{name}' is there and not there by turns: try again")
+
+
+def _planned(stream: str, consumer: str | None, differences: list[Difference]) -> Change | None:
+    if not differences:
+        return None
+    fixed = ', '.join(each.name for each in differences if each.is_refused)
+    refused = f"the server doesn't change {fixed} of what is there" if fixed else None
+    return Change(stream, consumer, tuple(differences), refused)
 
 
 async def _update_stream(

@@ -24,26 +24,24 @@ if TYPE_CHECKING:
 def watch(
     connection: Connection,
     subject: str,
-    receive: Callable[[bytes], None],
+    receive: Callable[[Message], None],
     *,
     denied: Callable[[str], None],
 ) -> Iterator[None]:
-    """Call `receive` with each payload that is published while the context lasts.
+    """Call `receive` with each message that is published while the context lasts.
 
+    :param subject: it may have wildcards.
     :param denied: called with the server's reason if it doesn't let us watch.
     """
     if connection.is_released:
         raise ConnectionClosedError(f"can't watch '{subject}': the context of `connect` is over")
-
-    def on_message(msg: Message) -> None:
-        receive(msg.data)
 
     def on_denied(denied_subject: str, reason: str) -> None:
         # To publish to the subject may be denied too.
         if denied_subject == subject.lower() and 'subscription' in reason:
             denied(reason)
 
-    subscription = _subscribe_now(subscribe(connection.nc, subject, on_message), subject)
+    subscription = _subscribe_now(subscribe(connection.nc, subject, receive), subject)
     undo = connection.on_denied(on_denied)
     try:
         yield

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from .._event import BaseEvent
+    from .._jetstream.client import Message
     from .._jetstream.connection import Connection
 
 logger = logging.getLogger('walnats.publisher')
@@ -56,9 +57,9 @@ def monitor(
         yield queue
 
 
-def _receive(event: BaseEvent[Any, Any], queue: MonitorQueue, payload: bytes) -> None:
+def _receive(event: BaseEvent[Any, Any], queue: MonitorQueue, msg: Message) -> None:
     try:
-        queue.push(event.decode(payload))
+        queue.push(event.decode(msg.data))
     except DecodeError as exc:
         logger.error('monitor: %s', exc)  # noqa: TRY400 -- the traceback would tell nothing more
 

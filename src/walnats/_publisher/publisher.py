@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .._event import EventWithResponse
     from .._jetstream.connection import Connection
+    from .._jetstream.settings import Change
     from .bulk import EmitSummary
     from .monitor import MonitorQueue
 
@@ -63,6 +64,14 @@ class ConnectedEvents:
         for event in self._events.values():
             wanted = settings.event_stream(event)
             await topology.register_stream(self.connection, wanted, create=create, update=update)
+
+    async def plan(self) -> list[Change]:
+        """Give what `register` would change now, and change nothing."""
+        planned = [
+            await topology.plan_stream(self.connection, settings.event_stream(event))
+            for event in self._events.values()
+        ]
+        return [change for change in planned if change is not None]
 
     async def emit(
         self,
