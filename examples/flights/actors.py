@@ -127,4 +127,4 @@ def _actor(
         ledger.note(Step.DONE, job, line)
 
     # Seconds until the messages of a worker that was killed go to another one.
-    return walnats.Actor(name, event, handle, ack_wait=2)
+    return walnats.Actor(name, event, handle, ack_wait=2, max_attempts=10)

@@ -38,7 +38,7 @@ class Warehouse:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self.actor = walnats.Actor('send-order', ORDER_PLACED, self.send_order)
+        self.actor = walnats.Actor('send-order', ORDER_PLACED, self.send_order, max_attempts=10)
 
     async def send_order(self, order: Order) -> None:
         print(f'  the warehouse sends {order.quantity} {order.item}')

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from .server import EmbeddedServer
     from .services import Services
 
-__version__ = '0.1.0'
+__version__ = '2.0.0'
 
 __all__ = [
     'Actor',

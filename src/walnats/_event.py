@@ -133,7 +133,9 @@ class BaseEvent(Generic[T, R]):
     description: str | None = field(default=None, hash=False)
     """What happened when this is emitted, for people. At most 4096 bytes."""
     limits: Limits = field(default=Limits(), hash=False)
+    """How much is kept of its messages, and how big one may be."""
     storage: Storage = field(default=Storage(), hash=False, kw_only=True)
+    """How they are kept, and until when."""
 
     _codec: Codec[T] = field(init=False, repr=False, compare=False)
 

@@ -21,9 +21,21 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 RUNNER = Path(__file__).parent / 'run_page.py'
-PAGES = ['README.md', *(f'docs/{page.name}' for page in sorted(ROOT.glob('docs/*.md')))]
-# What runs until it is stopped. test_readme.py runs these.
-PROGRAMS = {'README.md': ['subscriber.py', 'publisher.py']}
+PAGES = [
+    'README.md',
+    *sorted(
+        page
+        for path in ROOT.glob('docs/**/*.md')
+        if '/_' not in (page := path.relative_to(ROOT).as_posix())
+    ),
+]
+# Programs that import each other, or run until they are stopped: test_readme.py and
+# test_docs_files.py run them.
+PROGRAMS = {
+    'README.md': ['subscriber.py', 'publisher.py'],
+    'docs/getting-started.md': ['shop.py', 'worker.py', 'emit.py', 'test_shop.py'],
+    'docs/recipes/testing.md': ['orders.py', 'conftest.py', 'test_orders.py'],
+}
 
 OUTPUT = re.compile(r'^<!-- output -->\n```text\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 # Whatever Markdown and MyST take for Python, in fences of any length and kind. What is included
@@ -123,8 +135,15 @@ async def test_what_need_not_run_does_not(tmp_path: Path) -> None:
     assert await run_page(path, '', 'a.py') == (0, 'the rest\n', '')
 
 
+@pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md'])
+def test_links_to_other_files(page: str) -> None:
+    """Sphinx looks after the links of all other pages."""
+    links = re.findall(r'\]\((?!https?://)([^)#]+)', (ROOT / page).read_text(encoding='utf-8'))
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_all_that_is_public_is_documented() -> None:
-    pages = '\n'.join(path.read_text(encoding='utf-8') for path in ROOT.glob('docs/*.md'))
+    pages = '\n'.join((ROOT / page).read_text(encoding='utf-8') for page in PAGES)
     documented = set(re.findall(r'^\.\. auto\w+:: (\S+)', pages, re.MULTILINE))
     assert [places for places in public_names() if documented.isdisjoint(places)] == []
 

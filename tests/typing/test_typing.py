@@ -37,7 +37,6 @@ def run(*command: str) -> str:
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, 'MYPYPATH': str(ROOT / 'src')},
     )
     assert process.returncode == 1, process.stdout + process.stderr
     return process.stdout
@@ -53,7 +52,7 @@ def run_mypy(scratch: Path) -> set[tuple[str, int]]:
 def run_basedpyright(scratch: Path) -> set[tuple[str, int]]:
     config = {
         'include': [os.path.relpath(path, scratch) for path in FILES],
-        'extraPaths': [str(ROOT / 'src'), str(ROOT)],
+        'extraPaths': [str(ROOT)],
         'typeCheckingMode': 'strict',
     }
     project = scratch / 'pyrightconfig.json'
