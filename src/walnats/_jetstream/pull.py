@@ -44,8 +44,10 @@ _MAX_BYTES = 8 << 20
 # How fast the size of the biggest message is forgotten: by half in about 45 messages.
 _FORGET = 63 / 64
 _CLOSE_TIMEOUT = 5.0
-# Seconds within which the server has sent what is there, and a short request has ended.
+# Seconds within which the server has sent what a long request asked for, if it is there.
 _SERVE_TIMEOUT = 0.15
+# A request that expires within so many seconds is worth waiting for to its end.
+_SHORT = 1.0
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class _Request:
     """An estimate: as if requests were served one after another, they are in fact by turns."""
     ends_at: float
     heartbeat: bool
+    is_short: bool
     generation: int
     """The connection it went over, by the number of reconnects before."""
 
@@ -103,8 +106,7 @@ class Pull:
         self._asked_at = 0.0
         self._not_before = 0.0
         self._subscription: Subscription | None = None
-        self._is_served = asyncio.Event()
-        self._is_served.set()
+        self._has_ended = asyncio.Event()
         self._check_handle: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._undo: list[Callable[[], None]] = []
@@ -151,9 +153,9 @@ class Pull:
         reply = f'{self._prefix}{self._last_id}'
         self._heard_at = self._asked_at = now = time.monotonic()
         generation = self._connection.nc.stats['reconnects']
-        self._open[reply] = _Request(batch, now + expires + _GRACE, heartbeat, generation)
+        is_short = no_wait and expires <= _SHORT
+        self._open[reply] = _Request(batch, now + expires + _GRACE, heartbeat, is_short, generation)
         self.outstanding += batch
-        self._is_served.clear()
         await self._connection.publish(self._subject, msgspec.json.encode(body), reply=reply)
 
     async def close(self) -> None:
@@ -186,10 +188,21 @@ class Pull:
         What the server has taken out of the consumer goes through a queue of its own that no
         flush waits for: after UNSUB it would be lost until `ack_wait`.
         """
-        seconds = self._asked_at + _SERVE_TIMEOUT - time.monotonic()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._is_served.wait()
+        while (seconds := self._patience()) > 0:
+            self._has_ended.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._has_ended.wait()
+
+    def _patience(self) -> float:
+        """Give the seconds for which the open requests are still worth waiting for.
+
+        A server that is busy, or syncs each write, may take far longer than a request lasts.
+        """
+        if not self._open:
+            return 0
+        short = [request.ends_at for request in self._open.values() if request.is_short]
+        return max(short, default=self._asked_at + _SERVE_TIMEOUT) - time.monotonic()
 
     def _receive(self, msg: Message) -> None:
         self._heard_at = now = time.monotonic()
@@ -217,8 +230,8 @@ class Pull:
             request.remaining -= 1
             if request.remaining == 0:
                 del self._open[reply]
+                self._has_ended.set()
             break
-        self._note_served()
 
     def _handle_status(self, msg: Message) -> None:
         headers = msg.headers or {}
@@ -245,11 +258,7 @@ class Pull:
         """Expect no more of a request: the rest of it won't come."""
         self.outstanding -= self._open.pop(reply).remaining
         self.window = 1
-        self._note_served()
-
-    def _note_served(self) -> None:
-        if self.outstanding == 0:
-            self._is_served.set()
+        self._has_ended.set()
 
     def _reset(self) -> None:
         """Forget the requests that went over another connection: the server knows none of them."""
