@@ -38,6 +38,9 @@ DELAY = 'Walnats-Delay'
 REPLY = 'Walnats-Reply'
 ERROR = 'Walnats-Error'
 
+MAX_SIZE = 65_535
+"""Bytes of headers, as `headers_size` counts them, that JetStream stores with a message."""
+
 PASSED = frozenset({'Nats-Expected-Stream'})
 """The headers of the server that a publisher may set."""
 

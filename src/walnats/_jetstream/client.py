@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import nats.errors
 from nats.aio.client import Client
+
+from .credentials import use_keys
+from .parser import MessageParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +31,9 @@ logger = logging.getLogger('walnats.connection')
 _WEBSOCKET = ('ws', 'wss')
 _CLOSE_TIMEOUT = 1.0
 _EXPECTED = (OSError, nats.errors.Error, asyncio.TimeoutError)
+# Credentials that are revoked or expire may be rotated by then. A server that takes less than it
+# did tells so only when one connects.
+_PASSES = re.compile('authorization violation|authentication (expired|revoked)|maximum payload')
 
 
 class Incoming(NamedTuple):
@@ -63,6 +70,7 @@ class WalnatsClient(Client):
 
     def __init__(self) -> None:
         super().__init__()
+        self._ps = MessageParser(self)
         self.lost_because: Exception | None = None
         """Why the connection was lost the last time."""
         self.receivers: dict[int, Receive] = {}
@@ -85,14 +93,38 @@ class WalnatsClient(Client):
             command = f'PUB {subject} {reply} {len(payload)}\r\n'.encode() + payload + b'\r\n'
         else:
             block = _header_block(headers)
+            if len(block) + len(payload) > self._max_payload:
+                raise nats.errors.MaxPayloadError  # the server would close the connection
             sizes = f'{len(block)} {len(block) + len(payload)}'
             start = f'HPUB {subject} {reply} {sizes}\r\n'
             command = start.encode() + block + payload + b'\r\n'
         self.stats['out_msgs'] += 1
         self.stats['out_bytes'] += len(payload)
-        await self._send_command(command)
-        if self._flush_queue is not None and self._flush_queue.empty():
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        if self._pending_data_size > self._max_pending_size:
+            await self._flush_pending(force_flush=True)
+        elif self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
+
+    def post(self, subject: str, payload: bytes) -> bool:
+        """Send a small message without waiting for anything. False if it can't be done so.
+
+        It saves three coroutines: a twentieth of the time that a message takes in a worker.
+        """
+        queue = self._flush_queue
+        if self._status != Client.CONNECTED or queue is None:
+            return False
+        command = f'PUB {subject} {len(payload)}\r\n'.encode() + payload + b'\r\n'
+        if self._pending_data_size + len(command) > self._max_pending_size:
+            return False
+        self.stats['out_msgs'] += 1
+        self.stats['out_bytes'] += len(payload)
+        self._pending.append(command)
+        self._pending_data_size += len(command)
+        if queue.empty():
+            queue.put_nowait(asyncio.get_running_loop().create_future())
+        return True
 
     async def _flush_pending(self, *args: Any, **kwargs: Any) -> Any:
         with _unswallowed():
@@ -124,6 +156,13 @@ class WalnatsClient(Client):
         self.lost_because = e
         await super()._process_op_err(e)
 
+    async def _process_err(self, err_msg: str) -> None:
+        """Reconnect where nats-py closes for good, and a new connection may do."""
+        if not (self.is_connected and _PASSES.search(err_msg)):
+            await super()._process_err(err_msg)
+            return
+        await self._process_op_err(nats.errors.Error('nats: ' + err_msg.strip("'")))
+
     async def _connect_to_server(self, s: Srv) -> None:
         with _as_expected():
             await super()._connect_to_server(s)
@@ -148,6 +187,9 @@ class WalnatsClient(Client):
             # could check that from outside, the password has been sent.
             info['tls_required'] = True
         await super()._process_info(info, initial_connection)
+
+    def _setup_nkeys_connect(self) -> None:
+        use_keys(self)
 
     def _wants_tls(self) -> bool:
         """If TLS was asked for and isn't there yet."""
@@ -222,6 +264,11 @@ def publisher_of(client: Client) -> Callable[..., Awaitable[None]]:
             await client.publish(*args)
 
     return publish
+
+
+def poster_of(client: Client) -> Callable[[str, bytes], bool]:
+    """Give the function by which a client sends without waiting. It tells whether it could."""
+    return client.post if isinstance(client, WalnatsClient) else lambda _subject, _payload: False
 
 
 def is_deaf(client: Client) -> bool:

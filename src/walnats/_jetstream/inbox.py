@@ -41,12 +41,17 @@ class Inbox:
         self._is_denied = False
         self._is_over = False
 
-    async def open(self) -> None:
-        """Subscribe, if that is not done yet. Needed before :meth:`expect`."""
+    async def open(self, subject: str) -> None:
+        """Subscribe, if that is not done yet. Needed before :meth:`expect`.
+
+        :param subject: what is about to be sent to, for the error.
+        """
         if self._subscription is not None and not self._is_denied:
             return
         if self._is_over:
-            raise ConnectionClosedError('the context of `connect` is over: connect again')
+            raise ConnectionClosedError(
+                f"can't send to '{subject}': the context of `connect` is over: connect again"
+            )
         async with self._opening:
             if self._is_denied:
                 # It may be allowed by now. If not, the server says so once more.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from .._checks import Fields
 from .._handlers import is_async, takes
+from .._names import MAX_LENGTH
 from ..errors import DeclarationTypeError
 
 if TYPE_CHECKING:
@@ -172,13 +173,17 @@ def _check_callback(rules: Fields, name: str, callback: Any) -> None:
 
 
 def _check_prefix(rules: Fields, prefix: Any) -> None:
-    rule = 'must be a subject of printable ASCII, without wildcards and empty parts'
+    rule = (
+        f'must be a subject of at most {MAX_LENGTH} printable ASCII characters, without '
+        'wildcards and empty parts'
+    )
     if not isinstance(prefix, (str, bytes)):
         rules.reject_type('inbox_prefix', prefix, rule)
     text = prefix if isinstance(prefix, str) else prefix.decode('ascii', 'replace')
     characters = set(text)
     if (
         '' in text.split('.')
+        or len(text) > MAX_LENGTH
         or not characters.isdisjoint('*>')
         or not all('!' <= char <= '~' for char in characters)
     ):

@@ -76,7 +76,7 @@ async def store(
     :raises NotConfirmedError: no answer within the deadline; it may have been stored.
     :raises WalnatsError: it is not stored, for the reason that the error names.
     """
-    await connection.inbox.open()
+    await connection.inbox.open(subject)
     publishing = _Publishing(connection, subject, payload, headers, stream)
     while True:
         ack = await publishing.attempt()

@@ -76,7 +76,7 @@ class FirstEmits:
 
         reply = ''
         try:
-            await inbox.open()
+            await inbox.open(event.name)
             reply = inbox.expect(event.name, receive)
             await self._connection.publish(event.name, payload, reply=reply, headers=headers)
         except BaseException:

@@ -11,6 +11,8 @@ from .._context import CURRENT_HEADERS
 from .._headers import DELAY, MSG_ID, REPLY, TRACE, check_header, check_id, is_safe
 from ..errors import HeaderError, HeaderTypeError
 
+_MAX_INHERITED = 1024
+
 
 def build_headers(
     *,
@@ -107,11 +109,13 @@ def _add_trace_context(headers: dict[str, str]) -> None:
 def _inherit(headers: dict[str, str], inherited: Mapping[str, str]) -> None:
     """Add the trace of the message that is being handled, where there is none of our own.
 
-    It may come from anyone: a value that can't be sent is left out.
+    It may come from anyone: a value that can't be sent, or would leave no room, is left out.
     """
     given = {name.lower() for name in headers}
     names = [TRACE] if 'traceparent' in given else [TRACE, 'traceparent', 'tracestate']
     for name in names:
         value = inherited.get(name)
-        if value is not None and name.lower() not in given and is_safe(value):
+        if value is None or name.lower() in given:
+            continue
+        if len(value) <= _MAX_INHERITED and is_safe(value):
             headers[name] = value

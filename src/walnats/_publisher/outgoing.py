@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import _headers
 from .._checks import MAX_SECONDS
-from ..errors import DeclarationError, DeclarationTypeError, MaxPayloadError
+from ..errors import DeclarationError, DeclarationTypeError, HeaderError, MaxPayloadError
 from .headers import build_headers
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def prepare(
     payload = event.encode(message)
     due = None if delay is None else _due(event, delay)
     headers = build_headers(uid=uid, trace_id=trace_id, due=due, meta=meta, reply=reply)
-    size = len(payload) if headers is None else len(payload) + _headers.headers_size(headers)
+    size = len(payload) if headers is None else len(payload) + _size_of(event, headers)
     limit = event.limits.message_size
     if limit is not None and size > limit:
         raise _too_big(event, size, f'`limits.message_size` of the event is {limit}')
@@ -69,6 +69,18 @@ def _too_big(event: BaseEvent[Any, Any], size: int, limit: str) -> MaxPayloadErr
         f"event '{event.name}': the message has {size} bytes with its headers, {limit}; "
         'send a reference to the data in place of the data'
     )
+
+
+def _size_of(event: BaseEvent[Any, Any], headers: dict[str, str]) -> int:
+    size = _headers.headers_size(headers)
+    if size > _headers.MAX_SIZE:
+        # JetStream would refuse it, and without `sync` nobody would know.
+        longest = max(headers, key=lambda name: len(name) + len(headers[name]))
+        raise HeaderError(
+            f"event '{event.name}': the headers have {size} bytes, JetStream takes "
+            f'{_headers.MAX_SIZE}; the longest is {longest!r:.60}: put it in the payload'
+        )
+    return size
 
 
 def _due(event: BaseEvent[Any, Any], delay: float) -> float | None:

@@ -56,7 +56,7 @@ async def request(
 
     :param prepare: makes the message ready to be sent, given the subject for the answer.
     """
-    await connection.inbox.open()
+    await connection.inbox.open(event.name)
     headers: dict[str, str] | None = None
     answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 

@@ -395,7 +395,7 @@ async def test_a_lost_answer_to_the_first_emit_is_asked_for_again(
     """The missing stream is noticed, although the first answer is lost with the server."""
     link = Link()
     async with EVENTS.connect(server.url, **link.options) as conn:
-        await conn.connection.inbox.open()
+        await conn.connection.inbox.open('created')
         await conn.connection.flush()
         with frozen(server):
             await conn.emit(EVENT, 1)
