@@ -54,8 +54,8 @@ test-on-wheel: $(READY)
 	@tar -xzf $(WHEEL)/*.tar.gz -C $(WHEEL)
 	@cd $(WHEEL)/walnats-*/ && ../env/bin/python $(PYTEST) $(ARGS)
 
-chaos: $(READY) $(COMPAT:%=.compat/%/.ready) ## run the tests with faults in full: it takes most of an hour
-	@WALNATS_CHAOS=1 $(RUN) pytest tests/faults $(ARGS)
+chaos: $(READY) $(COMPAT:%=.compat/%/.ready) ## run the tests with faults in full: most of an hour (WALNATS_SOAK=60: a short soak)
+	@WALNATS_CHAOS=1 $(RUN) pytest --timeout=300 tests/faults $(ARGS)
 
 compat: $(COMPAT:%=compat-%) ## run what talks to JetStream on five versions of nats-server
 

@@ -64,7 +64,8 @@ class Clock:
         """Emit on each tick until cancelled.
 
         A tick that comes late, after an outage for instance, is not followed by those that
-        were missed. One that can't be stored in time is logged and left out.
+        were missed. One that can't be stored in time is logged and left out. If the wall clock
+        is set, the ticks go on with the new time.
 
         :param conn: where the event is registered.
         :param burst: wait for the next tick, emit it, and return.
@@ -84,7 +85,9 @@ class Clock:
 
     async def _wait_for_tick(self, *, after: float) -> float:
         """Give the number of periods since the epoch, once it is more than `after`."""
-        while (passed := time.time() / self.period) < after + 1:  # noqa: ASYNC110 -- time is what it waits for
+        while (passed := time.time() / self.period) < after + 1:
+            # A wall clock that was set back gives ticks again: those that are stored are known.
+            after = min(after, passed // 1)
             await asyncio.sleep(min((after + 1 - passed) * self.period, _LONGEST_SLEEP))
         return passed // 1
 

@@ -102,7 +102,8 @@ class Run:
         try:
             await self._serve()
             is_finished = await _run_until(self._overdue, map(_finish, self._listeners))
-            await self._connection.flush()
+            if is_finished:
+                await self._connection.flush()
         except BaseException:
             await self._hand_back()
             raise

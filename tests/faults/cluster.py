@@ -1,0 +1,127 @@
+"""Three servers that keep three copies of everything, and ways to lose some of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+import nats
+import nats.errors
+
+import walnats
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from nats.aio.client import Client
+
+PATIENCE = 30.0
+
+
+class Cluster:
+    """The servers n0, n1 and n2. What is asked about is asked at any of them that answers."""
+
+    def __init__(self, servers: list[walnats.EmbeddedServer], client: Client) -> None:
+        self.servers = servers
+        self._client = client
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of all three."""
+        return [server.url for server in self.servers]
+
+    async def wait_ready(self) -> None:
+        """Wait until the cluster has a leader that takes orders."""
+        async with asyncio.timeout(PATIENCE):
+            while not (await self._call('INFO')).get('api'):
+                await asyncio.sleep(0.05)
+
+    async def leader(self, what: str) -> walnats.EmbeddedServer:
+        """Give the server that leads `STREAM.name` or `CONSUMER.stream.name`, once one does."""
+        kind, _, name = what.partition('.')
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                answer = await self._call(f'{kind}.INFO.{name}')
+                leader = (answer.get('cluster') or {}).get('leader')
+                if leader and not _is_down(self.servers[int(leader[1:])]):
+                    return self.servers[int(leader[1:])]
+                await asyncio.sleep(0.05)
+
+    async def step_down(self, what: str) -> None:
+        """Have the leader of `STREAM.name` or `CONSUMER.stream.name` resign."""
+        kind, _, name = what.partition('.')
+        before = await self.leader(what)
+        answer = await self._call(f'{kind}.LEADER.STEPDOWN.{name}')
+        assert answer.get('success'), answer
+        async with asyncio.timeout(PATIENCE):
+            while await self.leader(what) is before:
+                await asyncio.sleep(0.05)
+
+    async def wait_current(self, stream: str) -> None:
+        """Wait until all three have what the stream has: then one of them can be lost."""
+        async with asyncio.timeout(PATIENCE):
+            while not _is_current(await self._call(f'STREAM.INFO.{stream}')):
+                await asyncio.sleep(0.05)
+
+    async def _call(self, method: str) -> dict[str, Any]:
+        """Call the API; the answer is empty if there is none."""
+        try:
+            answer = await self._client.request(f'$JS.API.{method}', b'', timeout=1)
+        except (nats.errors.Error, TimeoutError):
+            return {}
+        found: dict[str, Any] = json.loads(answer.data)
+        return found
+
+
+@contextlib.asynccontextmanager
+async def running_cluster() -> AsyncIterator[Cluster]:
+    """Start a cluster on the loopback interface."""
+    ports = _free_ports(3)
+    routes = ', '.join(f'"nats://127.0.0.1:{port}"' for port in ports)
+    servers = [
+        walnats.EmbeddedServer(
+            config=f'server_name: n{number}\n'
+            f'cluster {{ name: c, listen: "127.0.0.1:{port}", routes: [{routes}] }}'
+        )
+        for number, port in enumerate(ports)
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        await asyncio.gather(*map(stack.enter_async_context, servers))
+        client = await nats.connect(
+            [server.url for server in servers],
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,
+            error_cb=_ignore,
+        )
+        stack.push_async_callback(client.close)
+        cluster = Cluster(servers, client)
+        await cluster.wait_ready()
+        yield cluster
+
+
+def _is_down(server: walnats.EmbeddedServer) -> bool:
+    """If the server was killed and not started again."""
+    return 'not running' in repr(server)
+
+
+def _is_current(info: dict[str, Any]) -> bool:
+    cluster = info.get('cluster') or {}
+    replicas = cluster.get('replicas') or []
+    return bool(cluster.get('leader')) and all(
+        replica.get('current') and not replica.get('offline') for replica in replicas
+    )
+
+
+async def _ignore(_: Exception) -> None:
+    """A server that is killed is no news."""
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(('127.0.0.1', 0))
+        return [each.getsockname()[1] for each in sockets]

@@ -1,0 +1,92 @@
+"""What a connection must not do while the server is away: leak, or be deaf to a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import nats
+import pytest
+
+import walnats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE = 10.0
+
+
+class Host:
+    """Speaks like a nats-server, and refuses all connections but the first one."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.open = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.attempts += 1
+        self.open += 1
+        try:
+            writer.write(b'INFO {"headers": true, "max_payload": 1000}\r\n')
+            while not (await reader.readline()).startswith(b'PING'):
+                pass
+            if self.attempts == 1:
+                writer.write(b'PONG\r\n')
+                return  # and so the connection is lost
+            writer.write(b"-ERR 'not now'\r\n")
+            await reader.read()  # until the client closes it
+        finally:
+            self.open -= 1
+            writer.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_attempts_that_are_refused_leave_nothing_open() -> None:
+    """nats-py leaves each of them open and makes another one."""
+    host = Host()
+    listener = await asyncio.start_server(host.serve, '127.0.0.1', 0)
+    async with listener:
+        url = f'nats://127.0.0.1:{listener.sockets[0].getsockname()[1]}'
+        registry = walnats.Events(walnats.Event('created', str))
+        async with registry.connect(url, reconnect_time_wait=0.01):
+            await until(lambda: host.attempts > 4)
+            assert host.open <= 2
+        await until(lambda: host.open == 0)
+
+
+@pytest.mark.parametrize('is_passed', [False, True], ids=['ours', 'passed'])
+async def test_a_cancellation_is_not_swallowed(
+    server: walnats.EmbeddedServer, *, is_passed: bool
+) -> None:
+    """nats-py takes one for the end of a wait, and goes on, while it has no room."""
+    event, emitted = walnats.Event('created', bytes), 0
+    target: Any = await nats.connect(server.url) if is_passed else server.url
+    async with walnats.Events(event).connect(target) as conn:
+        await conn.register()
+
+        async def emit_for_ever() -> None:
+            nonlocal emitted
+            while True:
+                await conn.emit(event, bytes(500_000))
+                emitted += 1
+
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            emitting = asyncio.create_task(emit_for_ever())
+            before = -1
+            while emitted != before:  # until it waits for room
+                before = emitted
+                for _ in range(100):
+                    await asyncio.sleep(0)
+            emitting.cancel()
+            await asyncio.wait({emitting}, timeout=PATIENCE / 2)
+            assert emitting.cancelled()
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
