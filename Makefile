@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python -m
-PYTEST := -m pytest --numprocesses=2 --dist=loadfile
+PYTEST := -m pytest --numprocesses=4 --dist=loadfile
 
 # What the tests run on: the source tree, or with ON=wheel what users get. For that the tests of the
 # source distribution run beside the wheel that was built from it, where the tree can't be imported.

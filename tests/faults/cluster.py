@@ -34,10 +34,12 @@ class Cluster:
         return [server.url for server in self.servers]
 
     async def wait_ready(self) -> None:
-        """Wait until the cluster has a leader that takes orders."""
+        """Wait until the cluster makes streams of three copies: all its servers have met."""
+        config = {'name': 'ready', 'subjects': ['ready'], 'num_replicas': 3}
         async with asyncio.timeout(PATIENCE):
-            while not (await self._call('INFO')).get('api'):
+            while not (await self._call('STREAM.CREATE.ready', config)).get('config'):
                 await asyncio.sleep(0.05)
+            await self._call('STREAM.DELETE.ready')
 
     async def leader(self, what: str) -> walnats.EmbeddedServer:
         """Give the server that leads `STREAM.name` or `CONSUMER.stream.name`, once one does."""
@@ -66,10 +68,11 @@ class Cluster:
             while not _is_current(await self._call(f'STREAM.INFO.{stream}')):
                 await asyncio.sleep(0.05)
 
-    async def _call(self, method: str) -> dict[str, Any]:
+    async def _call(self, method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call the API; the answer is empty if there is none."""
+        payload = b'' if body is None else json.dumps(body).encode()
         try:
-            answer = await self._client.request(f'$JS.API.{method}', b'', timeout=1)
+            answer = await self._client.request(f'$JS.API.{method}', payload, timeout=1)
         except (nats.errors.Error, TimeoutError):
             return {}
         found: dict[str, Any] = json.loads(answer.data)
