@@ -88,7 +88,7 @@ def is_safe(value: str) -> bool:
 
 def check_id(what: str, value: object) -> None:
     """Raise HeaderError unless the value is safe in a header and not empty."""
-    if isinstance(value, str) and is_safe(value):
+    if isinstance(value, str) and _VALUE.fullmatch(value) is not None:
         return
     if value == '':
         raise HeaderError(f'{what} must not be empty: leave it out to have none')
@@ -110,11 +110,8 @@ def headers_size(headers: Mapping[str, str] | None) -> int:
     if headers is None:
         return 0
     # 'NATS/1.0', then 'name: value' per header, then nothing: each ends in CR LF.
-    size = 12
-    for name, value in headers.items():
-        text = name + value
-        size += 4 + (len(text) if text.isascii() else len(text.encode()))
-    return size
+    text = ''.join([*headers, *headers.values()])
+    return 12 + 4 * len(headers) + (len(text) if text.isascii() else len(text.encode()))
 
 
 def _is_republished(name: str) -> bool:

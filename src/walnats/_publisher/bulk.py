@@ -8,6 +8,7 @@ that sends a single one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ class _Bulk:
             self._failed.append(FailedMessage(index, message, self._why_unsent(self._fatal)))
             return
         reply = self._connection.inbox.expect(self._event.name, partial(self._receive, index))
-        sent = _Sent(index, message, outgoing, reply, self._loop.time())
+        sent = _Sent(index, message, outgoing, reply, time.monotonic())
         self._in_flight[index] = sent
         self._unfinished += 1
         self._bytes += len(payload)
@@ -244,7 +245,8 @@ class _Bulk:
         except WalnatsError as exc:
             self._take_back(sent)
             self._fail(sent, exc)
-        self._report()
+        if self._progress is not None:
+            self._report()
 
     async def _wait_for_room(self) -> None:
         """Wait until half of the window is free."""
@@ -307,7 +309,7 @@ class _Bulk:
             self._changed.set()
 
     def _rescue_late(self) -> None:
-        oldest = self._loop.time() - _ANSWER_TIMEOUT
+        oldest = time.monotonic() - _ANSWER_TIMEOUT
         for sent in tuple(self._in_flight.values()):
             if sent.at > oldest:
                 return
