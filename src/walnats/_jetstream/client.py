@@ -102,7 +102,7 @@ class WalnatsClient(Client):
         self.stats['out_bytes'] += len(payload)
         self._pending.append(command)
         self._pending_data_size += len(command)
-        if self._pending_data_size > self._max_pending_size:
+        if 0 < self._max_pending_size < self._pending_data_size:
             await self._flush_pending(force_flush=True)
         elif self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
@@ -116,7 +116,7 @@ class WalnatsClient(Client):
         if self._status != Client.CONNECTED or queue is None:
             return False
         command = f'PUB {subject} {len(payload)}\r\n'.encode() + payload + b'\r\n'
-        if self._pending_data_size + len(command) > self._max_pending_size:
+        if 0 < self._max_pending_size < self._pending_data_size + len(command):
             return False
         self.stats['out_msgs'] += 1
         self.stats['out_bytes'] += len(payload)
