@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .._handlers import is_async
 from .._jetstream.publish import (
     UNAVAILABLE,
@@ -120,8 +122,7 @@ def check_arguments(
             )
 
 
-@dataclass(slots=True)
-class _Sent:
+class _Sent(msgspec.Struct):
     """A message that is neither stored nor failed yet."""
 
     index: int
