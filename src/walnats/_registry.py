@@ -40,7 +40,7 @@ class Events:
             raise RegistryError('Events: there are no events, pass at least one')
         by_stream: dict[str, BaseEvent[Any, Any]] = {}
         for event in events:
-            if not isinstance(event, BaseEvent):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(event, BaseEvent):  # pyright: ignore[reportUnnecessaryIsInstance] -- input is checked
                 raise DeclarationTypeError(f'Events: {show(event)} is not an event')
             other = by_stream.get(event.stream_name)
             if other is not None:
@@ -107,7 +107,7 @@ class Actors:
         seen: set[tuple[str, str]] = set()
         by_stream: dict[str, BaseEvent[Any, Any]] = {}
         for actor in actors:
-            if not isinstance(actor, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(actor, Actor):  # pyright: ignore[reportUnnecessaryIsInstance] -- input is checked
                 raise DeclarationTypeError(f'Actors: {show(actor)} is not an actor')
             other = by_stream.setdefault(actor.event.stream_name, actor.event)
             if other.name != actor.event.name:
@@ -119,7 +119,7 @@ class Actors:
                     'rename one of them'
                 )
             seen.add(key)
-        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if dead_letters is not None and not isinstance(dead_letters, DeadLetters):  # pyright: ignore[reportUnnecessaryIsInstance] -- input is checked
             raise DeclarationTypeError('Actors: dead_letters must be a DeadLetters or None')
         self._actors = actors
         self._dead_letters = dead_letters

@@ -250,7 +250,7 @@ async def stop_sending(client: Client, subscription: Subscription) -> None:
 
     `Subscription.drain` does that too, but its PING goes out in front of its UNSUB.
     """
-    await client._send_unsubscribe(subscription._id)  # noqa: SLF001
+    await client._send_unsubscribe(subscription._id)  # noqa: SLF001 -- nothing public does it
     pong = await ping(client)
     await asyncio.wait({pong}, timeout=_CLOSE_TIMEOUT)
 
@@ -292,10 +292,10 @@ async def ping(client: Client) -> asyncio.Future[Any]:
     """
     pong = asyncio.get_running_loop().create_future()
     if client._pending and client._transport is not None:  # noqa: SLF001 -- as said above
-        client._transport.writelines(client._pending)  # noqa: SLF001
-        client._pending = []  # noqa: SLF001
-        client._pending_data_size = 0  # noqa: SLF001
-    await client._send_ping(pong)  # noqa: SLF001
+        client._transport.writelines(client._pending)  # noqa: SLF001 -- nothing public does it
+        client._pending = []  # noqa: SLF001 -- nothing public does it
+        client._pending_data_size = 0  # noqa: SLF001 -- nothing public does it
+    await client._send_ping(pong)  # noqa: SLF001 -- nothing public does it
     return pong
 
 
@@ -308,20 +308,20 @@ def overhear_errors(client: Client, hear: Callable[[Exception], object]) -> Iter
         hear(error)
         await tell(error)
 
-    client._error_cb = hear_and_tell  # noqa: SLF001
+    client._error_cb = hear_and_tell  # noqa: SLF001 -- nothing public does it
     try:
         yield
     finally:
-        if client._error_cb is hear_and_tell:  # noqa: SLF001
-            client._error_cb = tell  # noqa: SLF001
+        if client._error_cb is hear_and_tell:  # noqa: SLF001 -- nothing public does it
+            client._error_cb = tell  # noqa: SLF001 -- nothing public does it
 
 
 async def close(client: Client) -> None:
     """Close the client in a bounded time, and log it if messages were never sent."""
     if not client.is_connected:
         # It would raise while it tries to send them, and leave its tasks behind.
-        unsent, client._pending = client._pending, []  # noqa: SLF001
-        client._pending_data_size = 0  # noqa: SLF001
+        unsent, client._pending = client._pending, []  # noqa: SLF001 -- nothing public does it
+        client._pending_data_size = 0  # noqa: SLF001 -- nothing public does it
         count = sum(command.startswith((b'PUB ', b'HPUB ')) for command in unsent)
         if count:
             logger.error('connection closed during an outage: %d messages were never sent', count)
@@ -354,7 +354,7 @@ def _has_unsent(client: Client) -> bool:
 
 def _writer(client: Client) -> asyncio.StreamWriter | None:
     """Give what writes to the socket. None before there is one, and for a WebSocket."""
-    writer: asyncio.StreamWriter | None = getattr(client._transport, '_io_writer', None)  # noqa: SLF001
+    writer: asyncio.StreamWriter | None = getattr(client._transport, '_io_writer', None)  # noqa: SLF001 -- nothing public does it
     return writer
 
 

@@ -29,7 +29,7 @@ def use_keys(client: Client) -> None:
     :raises AuthorizationError: they can't be read now.
     """
     # The names that nats-py has for its options.
-    given = client._user_credentials, client._nkeys_seed, client._nkeys_seed_str  # noqa: SLF001
+    given = client._user_credentials, client._nkeys_seed, client._nkeys_seed_str  # noqa: SLF001 -- nothing public does it
     try:
         has_jwt = read_keys(*given).jwt is not None
     except (OSError, TypeError, ValueError) as exc:
@@ -37,12 +37,12 @@ def use_keys(client: Client) -> None:
 
     def sign(nonce: str) -> bytes:
         keys = read_keys(*given)
-        client._public_nkey = keys.public_key  # noqa: SLF001
+        client._public_nkey = keys.public_key  # noqa: SLF001 -- nothing public does it
         return keys.sign(nonce)
 
-    client._signature_cb = sign  # noqa: SLF001
+    client._signature_cb = sign  # noqa: SLF001 -- nothing public does it
     if has_jwt:
-        client._user_jwt_cb = lambda: bytearray(read_keys(*given).jwt or '', 'ascii')  # noqa: SLF001
+        client._user_jwt_cb = lambda: bytearray(read_keys(*given).jwt or '', 'ascii')  # noqa: SLF001 -- nothing public does it
 
 
 @dataclass(frozen=True)

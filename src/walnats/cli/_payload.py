@@ -36,5 +36,5 @@ def _dump(payload: bytes) -> Iterator[str]:
     """Give lines of offset, bytes, and what of them is ASCII, as `hexdump -C` does."""
     for start in range(0, len(payload), _ROW):
         row = payload[start : start + _ROW]
-        text = ''.join(chr(byte) if 0x20 <= byte < 0x7F else '.' for byte in row)  # noqa: PLR2004
+        text = ''.join(chr(byte) if 0x20 <= byte < 0x7F else '.' for byte in row)  # noqa: PLR2004 -- printable ASCII
         yield f'{start:08x}  {row.hex(" "):<{3 * _ROW - 1}}  {text}'

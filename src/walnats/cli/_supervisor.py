@@ -175,8 +175,8 @@ async def _prepare(options: RunOptions, context: AsyncExitStack) -> Supervisor:
     if options.health_port is None:
         return Supervisor(options, environment, lambda _: None)
     # They take a while to import, and are only used here.
-    from ._health import serve_health  # noqa: PLC0415
-    from ._metrics import temporary_metrics  # noqa: PLC0415
+    from ._health import serve_health  # noqa: PLC0415 -- as said above
+    from ._metrics import temporary_metrics  # noqa: PLC0415 -- as said above
 
     metrics = context.enter_context(temporary_metrics())
     supervisor = Supervisor(options, environment | metrics.environment, metrics.forget)

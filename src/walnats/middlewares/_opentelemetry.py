@@ -39,7 +39,7 @@ class OpenTelemetryTraceMiddleware(Middleware):
     def __init__(self, tracer: Tracer) -> None:
         try:
             from opentelemetry import context, trace  # noqa: PLC0415 -- of an extra
-            from opentelemetry.trace.propagation import tracecontext  # noqa: PLC0415
+            from opentelemetry.trace.propagation import tracecontext  # noqa: PLC0415 -- of an extra
         except ImportError as exc:
             raise missing_package(
                 'OpenTelemetryTraceMiddleware', 'opentelemetry-api', 'opentelemetry'

@@ -34,7 +34,7 @@ class SentryMiddleware(Middleware):
     def __init__(self) -> None:
         try:
             import sentry_sdk  # noqa: PLC0415 -- of an extra
-            from sentry_sdk.integrations.logging import ignore_logger  # noqa: PLC0415
+            from sentry_sdk.integrations.logging import ignore_logger  # noqa: PLC0415 -- of an extra
         except ImportError as exc:
             raise missing_package('SentryMiddleware', 'sentry-sdk', 'sentry') from exc
         ignore_logger('walnats.actor')

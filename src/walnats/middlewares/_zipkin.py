@@ -40,10 +40,10 @@ class ZipkinMiddleware(Middleware):
     :param sampled: if jobs are reported. By default, the tracer's sampler decides.
     """
 
-    def __init__(self, tracer: Tracer, sampled: bool | None = None) -> None:  # noqa: FBT001
+    def __init__(self, tracer: Tracer, sampled: bool | None = None) -> None:  # noqa: FBT001 -- the public contract has it so
         try:
             import aiozipkin  # noqa: PLC0415 -- of an extra
-            from aiozipkin.helpers import TraceContext  # noqa: PLC0415
+            from aiozipkin.helpers import TraceContext  # noqa: PLC0415 -- of an extra
         except ImportError as exc:
             raise missing_package('ZipkinMiddleware', 'aiozipkin', 'zipkin') from exc
         rules = Fields('ZipkinMiddleware', SimpleNamespace(tracer=tracer))

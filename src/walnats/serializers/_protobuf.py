@@ -36,7 +36,7 @@ class ProtobufSerializer(Serializer[M]):
     def __init__(self, schema: type[M]) -> None:
         try:
             from google.protobuf.message import Message  # noqa: PLC0415 -- of an extra
-            from google.protobuf.unknown_fields import UnknownFieldSet  # noqa: PLC0415
+            from google.protobuf.unknown_fields import UnknownFieldSet  # noqa: PLC0415 -- of an extra
         except ImportError as exc:
             raise missing_package('ProtobufSerializer', 'protobuf') from exc
         if not is_protobuf(schema) or schema is Message:

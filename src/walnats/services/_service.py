@@ -35,7 +35,7 @@ class Service:
         """Check the values."""
         _check_name(self.name)
         rules = Fields(f'service {self.name!r}', self)
-        if not isinstance(self.version, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(self.version, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- input is checked
             rules.reject_type('version', self.version, "must be a string, such as '1.2.0'")
         if not self.version:
             rules.reject('version', self.version, "must not be empty: leave it out for '0.0.0'")
