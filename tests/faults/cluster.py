@@ -8,7 +8,6 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
-import nats
 import nats.errors
 
 import walnats
@@ -31,7 +30,7 @@ class Cluster:
     @property
     def urls(self) -> list[str]:
         """The URLs of all three."""
-        return [server.url for server in self.servers]
+        return urls(self.servers)
 
     async def wait_ready(self) -> None:
         """Wait until the cluster makes streams of three copies: all its servers have met."""
@@ -93,14 +92,10 @@ async def running_cluster() -> AsyncIterator[Cluster]:
     ]
     async with contextlib.AsyncExitStack() as stack:
         await asyncio.gather(*map(stack.enter_async_context, servers))
-        client = await nats.connect(
-            [server.url for server in servers],
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.1,
-            error_cb=_ignore,
-        )
-        stack.push_async_callback(client.close)
-        cluster = Cluster(servers, client)
+        # A client of nats-py's own leaves a socket open when it's refused.
+        registry = walnats.Events(walnats.Event('ready', bytes))
+        conn = await stack.enter_async_context(registry.connect(urls(servers)))
+        cluster = Cluster(servers, conn.connection.nc)
         await cluster.wait_ready()
         yield cluster
 
@@ -118,8 +113,9 @@ def _is_current(info: dict[str, Any]) -> bool:
     )
 
 
-async def _ignore(_: Exception) -> None:
-    """A server that is killed is no news."""
+def urls(servers: list[walnats.EmbeddedServer]) -> list[str]:
+    """Give the URL of each."""
+    return [server.url for server in servers]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
+from nats.aio.client import Client
 
 import walnats
 
@@ -19,11 +20,12 @@ PATIENCE = 10.0
 
 
 class Host:
-    """Speaks like a nats-server, and refuses all connections but the first one."""
+    """Speaks like a nats-server, and gives all connections but the first one another answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: bytes) -> None:
         self.attempts = 0
         self.open = 0
+        self._answer = answer
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.attempts += 1
@@ -35,7 +37,7 @@ class Host:
             if self.attempts == 1:
                 writer.write(b'PONG\r\n')
                 return  # and so the connection is lost
-            writer.write(b"-ERR 'not now'\r\n")
+            writer.write(self._answer)
             await reader.read()  # until the client closes it
         finally:
             self.open -= 1
@@ -48,9 +50,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_attempts_that_are_refused_leave_nothing_open() -> None:
-    """nats-py leaves each of them open and makes another one."""
-    host = Host()
+@pytest.mark.parametrize('answer', [b"-ERR 'not now'\r\n", b'PONG\r\n'], ids=['refused', 'silent'])
+async def test_attempts_that_fail_leave_nothing_open(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nats-py leaves each of them open and makes another one: also after it was let in."""
+    monkeypatch.setattr(Client.flush, '__defaults__', (0.05,))
+    monkeypatch.setattr('walnats._jetstream.connection._FLUSH_TIMEOUT', 0.05)
+    host, tasks = Host(answer), asyncio.all_tasks()
     listener = await asyncio.start_server(host.serve, '127.0.0.1', 0)
     async with listener:
         url = f'nats://127.0.0.1:{listener.sockets[0].getsockname()[1]}'
@@ -59,6 +66,7 @@ async def test_attempts_that_are_refused_leave_nothing_open() -> None:
             await until(lambda: host.attempts > 4)
             assert host.open <= 2
         await until(lambda: host.open == 0)
+    await until(lambda: asyncio.all_tasks() == tasks)
 
 
 @pytest.mark.parametrize('is_passed', [False, True], ids=['ours', 'passed'])

@@ -209,10 +209,34 @@ async def test_callbacks_that_raise_hurt_nobody(
     }
 
 
+async def test_callback_that_never_ends_is_cancelled(
+    server: walnats.EmbeddedServer,
+    logged: Callable[[], list[logging.LogRecord]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody would reconnect, and leaving would take for ever."""
+    monkeypatch.setattr('walnats._jetstream.opening._CALLBACK_TIMEOUT', 0.05)
+    created = walnats.Event('created', str)
+
+    async def on_error(_: Exception) -> None:
+        await asyncio.Event().wait()
+
+    async with walnats.Events(created).connect(server.url, error_cb=on_error) as conn:
+        await conn.register()
+        await server.kill()
+        await server.start()
+        await conn.emit(created, 'hello', sync=True)
+        await server.kill()
+    held_up = [r for r in logged() if r.exc_info is not None]
+    assert {r.getMessage() for r in held_up} == {
+        'error_cb held the connection up too long: cancelled'
+    }
+
+
 async def test_slow_callback_on_closing_is_waited_for(
     server_url: str, logged: Callable[[], list[logging.LogRecord]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('walnats._jetstream.client._CLOSE_TIMEOUT', 0.01)
+    monkeypatch.setattr('walnats._jetstream.closing._CLOSE_TIMEOUT', 0.01)
     ended = []
 
     async def on_closed() -> None:
@@ -255,7 +279,13 @@ async def test_callback_on_news_from_the_server_that_raises(
 async def test_handler_of_reconnects_that_raises(
     server: walnats.EmbeddedServer, logged: Callable[[], list[logging.LogRecord]]
 ) -> None:
+    calls = 0
+
     def choose(servers: list[Any], info: dict[str, Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 100:  # as often as that only if nobody else can run, so no time-out either
+            return servers[0], 0.01
         raise ZeroDivisionError
 
     back = asyncio.Event()
@@ -268,6 +298,7 @@ async def test_handler_of_reconnects_that_raises(
         await server.kill()
         await server.start()
         await back.wait()
+    assert calls <= 100, 'it was called again and again, without a pause'
     assert 'reconnect_to_server_handler raised an error' in [r.getMessage() for r in logged()]
 
 

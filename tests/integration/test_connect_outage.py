@@ -581,6 +581,27 @@ async def test_flush_goes_behind_what_waits_to_be_sent(*, is_passed: bool) -> No
             assert received == [b'PUB subject-%d  0\r\n' % number, b'\r\n', b'PING\r\n']
 
 
+async def test_leaving_ends_an_attempt_to_reconnect_that_swallows_it(
+    server: walnats.EmbeddedServer,
+) -> None:
+    """So may a callback of the user's, and nats-py where an attempt fails at this very moment."""
+    failed, swallowed = asyncio.Event(), asyncio.Event()
+
+    async def on_error(error: Exception) -> None:
+        if isinstance(error, ConnectionRefusedError) and not failed.is_set():
+            failed.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.set()
+
+    registry = walnats.Events(walnats.Event('created', str))
+    async with registry.connect(server.url, error_cb=on_error):
+        await server.kill()
+        await failed.wait()
+    assert swallowed.is_set()
+
+
 async def test_leaving_while_the_server_is_frozen(
     server: walnats.EmbeddedServer, logged: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
+from .closing import abort
 from .credentials import use_keys
 from .parser import MessageParser
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger('walnats.connection')
 
 _WEBSOCKET = ('ws', 'wss')
-_CLOSE_TIMEOUT = 1.0
+_PONG_TIMEOUT = 1.0
 _EXPECTED = (OSError, nats.errors.Error, asyncio.TimeoutError)
 # Credentials that are revoked or expire may be rotated by then. A server that takes less than it
 # did tells so only when one connects.
@@ -165,6 +166,11 @@ class WalnatsClient(Client):
         await self._process_op_err(nats.errors.Error('nats: ' + err_msg.strip("'")))
 
     async def _connect_to_server(self, s: Srv) -> None:
+        # An attempt that failed late: nats-py would leave its socket open and its tasks running.
+        for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
+            if task is not None:
+                task.cancel()
+        abort(self)
         with _as_expected():
             await super()._connect_to_server(s)
 
@@ -252,7 +258,7 @@ async def stop_sending(client: Client, subscription: Subscription) -> None:
     """
     await client._send_unsubscribe(subscription._id)  # noqa: SLF001 -- nothing public does it
     pong = await ping(client)
-    await asyncio.wait({pong}, timeout=_CLOSE_TIMEOUT)
+    await asyncio.wait({pong}, timeout=_PONG_TIMEOUT)
 
 
 def publisher_of(client: Client) -> Callable[..., Awaitable[None]]:
@@ -314,48 +320,6 @@ def overhear_errors(client: Client, hear: Callable[[Exception], object]) -> Iter
     finally:
         if client._error_cb is hear_and_tell:  # noqa: SLF001 -- nothing public does it
             client._error_cb = tell  # noqa: SLF001 -- nothing public does it
-
-
-async def close(client: Client) -> None:
-    """Close the client in a bounded time, and log it if messages were never sent."""
-    if not client.is_connected:
-        # It would raise while it tries to send them, and leave its tasks behind.
-        unsent, client._pending = client._pending, []  # noqa: SLF001 -- nothing public does it
-        client._pending_data_size = 0  # noqa: SLF001 -- nothing public does it
-        count = sum(command.startswith((b'PUB ', b'HPUB ')) for command in unsent)
-        if count:
-            logger.error('connection closed during an outage: %d messages were never sent', count)
-    closing = asyncio.create_task(client.close())
-    await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT)
-    if not closing.done() and _has_unsent(client):
-        logger.error('NATS takes nothing any more: what was sent last may be lost')
-        abort(client)
-    await closing
-
-
-async def discard(client: Client) -> None:
-    """Close a client, wherever its attempt to connect came to an end."""
-    if client._flush_queue is not None:  # noqa: SLF001 -- without one it had not even begun
-        await client.close()
-    abort(client)  # what was opened since it was closed the last time
-
-
-def abort(client: Client) -> None:
-    """Drop the connection without waiting until all is sent."""
-    writer = _writer(client)
-    if writer is not None:
-        writer.transport.abort()
-
-
-def _has_unsent(client: Client) -> bool:
-    writer = _writer(client)
-    return writer is not None and writer.transport.get_write_buffer_size() > 0
-
-
-def _writer(client: Client) -> asyncio.StreamWriter | None:
-    """Give what writes to the socket. None before there is one, and for a WebSocket."""
-    writer: asyncio.StreamWriter | None = getattr(client._transport, '_io_writer', None)  # noqa: SLF001 -- nothing public does it
-    return writer
 
 
 @contextlib.contextmanager

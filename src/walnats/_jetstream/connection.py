@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nats.errors
 
 from ..errors import ConnectionClosedError
-from . import client
+from . import client, closing
 from .inbox import Inbox
 from .translate import translated
 
@@ -113,7 +113,7 @@ class Connection:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             if close:
-                await client.close(self.nc)
+                await closing.close(self.nc)
         finally:
             await self.inbox.close()
 
@@ -153,4 +153,4 @@ class Connection:
             await self.nc.force_reconnect()
         else:
             logger.error('the read loop of the NATS client died: closing, as it may not reconnect')
-            await client.close(self.nc)
+            await closing.close(self.nc)

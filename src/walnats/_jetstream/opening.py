@@ -18,7 +18,8 @@ import nats.errors
 from nats.aio.client import Client
 
 from ..errors import AuthorizationError, ConnectError, ConnectionClosedError, DeclarationError
-from .client import WalnatsClient, discard, overhear_errors
+from .client import WalnatsClient, overhear_errors
+from .closing import discard, end
 from .connection import Connection
 from .options import CALLBACKS, ConnectOptions, Reconnector, checked
 from .urls import check_urls, safe_url
@@ -32,7 +33,7 @@ Server: TypeAlias = str | list[str] | Client
 
 _CONNECT_TIMEOUT = 5.0
 _LEAST_SHARE = 1.0
-_ABANDON_INTERVAL = 0.1
+_CALLBACK_TIMEOUT = 30.0
 _REFUSED = re.compile('authorization|authentication', re.IGNORECASE)
 _NUMBER = re.compile(r'\d+')
 _OUTAGE = (OSError, nats.errors.StaleConnectionError, asyncio.TimeoutError)
@@ -200,10 +201,15 @@ class _ConnectionEvents:
         callback: Any = self._options.get(name)
         if callback is None:
             return
+        limit = asyncio.timeout(_CALLBACK_TIMEOUT)
         try:
-            await callback(*args)
+            async with limit:
+                await callback(*args)
         except Exception:
-            logger.exception('%s raised an error', name)
+            if limit.expired():
+                logger.exception('%s held the connection up too long: cancelled', name)
+            else:
+                logger.exception('%s raised an error', name)
 
 
 def _share(deadline: float, urls: list[str]) -> float:
@@ -218,10 +224,8 @@ def _text(error: BaseException | None) -> str:
 
 
 async def _abandon(connecting: asyncio.Task[None], client: WalnatsClient) -> None:
-    """End the attempt to connect. More than once: what waits may swallow the cancellation."""
-    while not connecting.done():
-        connecting.cancel()
-        await asyncio.wait({connecting}, timeout=_ABANDON_INTERVAL)
+    """End the attempt to connect."""
+    await end(connecting)
     if not connecting.cancelled():
         connecting.exception()
     await discard(client)

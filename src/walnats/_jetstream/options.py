@@ -58,6 +58,7 @@ class ConnectOptions(TypedDict, total=False):
     `connect_timeout` (5 by default) is the deadline for the first connection as a whole.
     Reconnecting never ends by default and waits for a random time, at most half a second
     at first and two later; `reconnect_time_wait` or `reconnect_to_server_handler` replace that.
+    The connection waits for a callback, for 30 seconds at most; what it raises is logged.
     """
 
     error_cb: Callable[[Exception], Awaitable[None]]
