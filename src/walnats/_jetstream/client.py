@@ -80,45 +80,26 @@ class WalnatsClient(Client):
         that nats-py has for each: that is a third of the time that a message takes."""
         self._has_dropped = False
 
-    async def publish(
-        self,
-        subject: str,
-        payload: bytes = b'',
-        reply: str = '',
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        """Send a message, in half the time: our names and headers were checked before."""
-        if self._status != Client.CONNECTED or len(payload) > self._max_payload:
-            await super().publish(subject, payload, reply, headers)
-            return
-        if headers is None:
-            command = f'PUB {subject} {reply} {len(payload)}\r\n'.encode() + payload + b'\r\n'
-        else:
-            block = _header_block(headers)
-            size = len(block) + len(payload)
-            if size > self._max_payload:
-                raise nats.errors.MaxPayloadError  # the server would close the connection
-            start = f'HPUB {subject} {reply} {len(block)} {size}\r\n'
-            command = start.encode() + block + payload + b'\r\n'
-        self.stats['out_msgs'] += 1
-        self.stats['out_bytes'] += len(payload)
-        self._pending.append(command)
-        self._pending_data_size += len(command)
-        if 0 < self._max_pending_size < self._pending_data_size:
-            await self._flush_pending(force_flush=True)
-        elif self._flush_queue is not None and self._flush_queue.empty():
-            await self._flush_pending()
+    def post(
+        self, subject: str, payload: bytes, reply: str = '', headers: dict[str, str] | None = None
+    ) -> bool:
+        """Send a message in half the time of `publish`. False if it can't be done at once.
 
-    def post(self, subject: str, payload: bytes) -> bool:
-        """Send a small message without waiting for anything. False if it can't be done so.
-
-        It saves three coroutines: a twentieth of the time that a message takes in a worker.
+        Our names and headers were checked before, and there is nothing to wait for.
         """
         queue = self._flush_queue
         if self._status != Client.CONNECTED or queue is None:
             return False
-        command = f'PUB {subject} {len(payload)}\r\n'.encode() + payload + b'\r\n'
-        if 0 < self._max_pending_size < self._pending_data_size + len(command):
+        size = len(payload)
+        if headers is None:
+            start = f'PUB {subject} {reply} {size}\r\n'.encode()
+        else:
+            block = _header_block(headers)
+            size += len(block)
+            start = f'HPUB {subject} {reply} {len(block)} {size}\r\n'.encode() + block
+        command = start + payload + b'\r\n'
+        is_full = 0 < self._max_pending_size < self._pending_data_size + len(command)
+        if size > self._max_payload or is_full:
             return False
         self.stats['out_msgs'] += 1
         self.stats['out_bytes'] += len(payload)
@@ -127,6 +108,18 @@ class WalnatsClient(Client):
         if queue.empty():
             queue.put_nowait(asyncio.get_running_loop().create_future())
         return True
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes = b'',
+        reply: str = '',
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Count the headers, too: the server would close the connection."""
+        if headers and len(_header_block(headers)) + len(payload) > self._max_payload:
+            raise nats.errors.MaxPayloadError
+        await super().publish(subject, payload, reply, headers)
 
     async def _flush_pending(self, *args: Any, **kwargs: Any) -> Any:
         with _unswallowed():
@@ -138,12 +131,23 @@ class WalnatsClient(Client):
         receive = self.receivers.get(sid)
         if receive is None:
             await super()._process_msg(sid, subject, reply, data, headers)
-            return
+        else:
+            parsed = await self._process_headers(headers) if headers else None
+            self.take(receive, subject, reply, data, parsed)
+
+    def take(
+        self,
+        receive: Receive,
+        subject: bytes,
+        reply: bytes,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Pass a message on to its receiver."""
         self.stats['in_msgs'] += 1
         self.stats['in_bytes'] += len(data)
-        parsed = await self._process_headers(headers) if headers else None
         try:
-            receive(Incoming(subject.decode(), reply.decode(), data, parsed))
+            receive(Incoming(subject.decode(), reply.decode(), data, headers))
         except UnicodeDecodeError:
             self._log_dropped(subject)
         except Exception:
@@ -273,9 +277,9 @@ def publisher_of(client: Client) -> Callable[..., Awaitable[None]]:
     return publish
 
 
-def poster_of(client: Client) -> Callable[[str, bytes], bool]:
+def poster_of(client: Client) -> Callable[..., bool]:
     """Give the function by which a client sends without waiting. It tells whether it could."""
-    return client.post if isinstance(client, WalnatsClient) else lambda _subject, _payload: False
+    return client.post if isinstance(client, WalnatsClient) else lambda *_: False
 
 
 def is_deaf(client: Client) -> bool:

@@ -54,6 +54,8 @@ class Connection:
         headers: dict[str, str] | None = None,
     ) -> None:
         """Send a message, or put it into the pending queue while the connection is lost."""
+        if self.post(subject, payload, reply, headers):
+            return
         if self.is_released:
             raise ConnectionClosedError(
                 f"can't send to '{subject}': the context of `connect` is over"
@@ -63,10 +65,11 @@ class Connection:
         except nats.errors.Error as exc:
             raise translated(exc, subject) from exc
 
-    async def send(self, subject: str, payload: bytes) -> None:
-        """Like `publish`, and faster: for the few bytes that settle a message."""
-        if self.is_released or not self._post(subject, payload):
-            await self.publish(subject, payload)
+    def post(
+        self, subject: str, payload: bytes, reply: str = '', headers: dict[str, str] | None = None
+    ) -> bool:
+        """Send a message if that can be done at once; if not, `publish` does it, or says why."""
+        return not self.is_released and self._post(subject, payload, reply, headers)
 
     async def flush(self) -> None:
         """Wait until the server has what was sent, for a few seconds at most."""

@@ -71,23 +71,24 @@ class Delivery:
     async def ack(self) -> None:
         """Settle it: the actor is done with the message."""
         self.is_settled = True
-        await self._connection.send(self._reply, b'+ACK')
+        if not self._connection.post(self._reply, b'+ACK'):
+            await self._connection.publish(self._reply, b'+ACK')
 
     async def nak(self, delay: float = 0) -> None:
         """Hand it back, to be delivered again after `delay` seconds."""
         self.is_settled = True
         if delay <= 0:
-            await self._connection.send(self._reply, b'-NAK')
+            await self._connection.publish(self._reply, b'-NAK')
         else:
             nanoseconds = int(min(delay, _MAX_DELAY) * 1e9)
-            await self._connection.send(self._reply, b'-NAK {"delay": %d}' % nanoseconds)
+            await self._connection.publish(self._reply, b'-NAK {"delay": %d}' % nanoseconds)
 
     async def term(self, reason: str) -> None:
         """Settle it: the actor gave up on the message."""
         self.is_settled = True
         text = reason[:_MAX_REASON].encode(errors='replace')
-        await self._connection.send(self._reply, b'+TERM ' + text)
+        await self._connection.publish(self._reply, b'+TERM ' + text)
 
     async def in_progress(self) -> None:
         """Say that the actor is still working on it."""
-        await self._connection.send(self._reply, b'+WPI')
+        await self._connection.publish(self._reply, b'+WPI')

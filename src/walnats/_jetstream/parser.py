@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
+    from .client import WalnatsClient
 
 _STARTS = (b'MSG ', b'HMSG ')
 _LINE_END = b'\r\n'
@@ -24,7 +24,7 @@ _MAX_PIECE = 64 << 10
 class MessageParser(Parser):
     """The parser of a client's connection."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: WalnatsClient) -> None:
         super().__init__(client)
         self._client = client
 
@@ -59,12 +59,12 @@ class MessageParser(Parser):
                 return position, False
             if len(data) < end + len(_LINE_END):
                 return position, True
-            await self._client._process_msg(  # noqa: SLF001 -- as nats-py's parser does
-                number,
-                subject,
-                reply[0] if reply else b'',
-                data[body:end],
-                data[start:body],
-            )
+            answer_to, receive = reply[0] if reply else b'', self._client.receivers.get(number)
+            if receive is not None and body == start:
+                self._client.take(receive, subject, answer_to, data[start:end])
+            else:
+                await self._client._process_msg(  # noqa: SLF001 -- as nats-py's parser does
+                    number, subject, answer_to, data[body:end], data[start:body]
+                )
             position = end + len(_LINE_END)
         return position, False

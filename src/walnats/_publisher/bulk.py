@@ -239,8 +239,10 @@ class _Bulk:
         self._in_flight[index] = sent
         self._unfinished += 1
         self._bytes += len(payload)
+        name = self._event.name
         try:
-            await self._connection.publish(self._event.name, payload, reply=reply, headers=headers)
+            if not self._connection.post(name, payload, reply, headers):
+                await self._connection.publish(name, payload, reply=reply, headers=headers)
         except OutboundBufferLimitError as exc:
             self._rescue(sent, exc)
         except WalnatsError as exc:

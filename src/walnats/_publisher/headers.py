@@ -41,7 +41,7 @@ def build_headers(
         check_id('trace_id', trace_id)
         headers[TRACE] = trace_id
     if due is not None:
-        headers[DELAY] = f'{due:.6f}'
+        headers[DELAY] = as_due(due)
     if reply is not None:
         headers[REPLY] = reply
     _add_trace_context(headers)
@@ -49,6 +49,11 @@ def build_headers(
     if inherited is not None:
         _inherit(headers, inherited)
     return headers or None
+
+
+def as_due(moment: float) -> str:
+    """Give the value of the header that says when a message is due, in seconds since the epoch."""
+    return f'{moment:.6f}'
 
 
 def _read_meta(meta: object) -> dict[str, str]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import _headers
-from .._checks import MAX_SECONDS
+from .._checks import MAX_SECONDS, show
 from ..errors import DeclarationError, DeclarationTypeError, HeaderError, MaxPayloadError
-from .headers import build_headers
+from .headers import as_due, build_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._cloud_event import CloudEvent
     from .._event import BaseEvent
+    from .._jetstream.connection import Connection
 
 
 Outgoing: TypeAlias = tuple[bytes, dict[str, str] | None]
@@ -39,9 +41,43 @@ def prepare(
     :raises HeaderError: something can't be sent as a header.
     :raises MaxPayloadError: payload and headers are too big for the server or the stream.
     """
-    payload = event.encode(message)
     due = None if delay is None else _due(event, delay)
     headers = build_headers(uid=uid, trace_id=trace_id, due=due, meta=meta, reply=reply)
+    return _seal(event, message, headers, max_payload)
+
+
+def prepare_many(
+    event: BaseEvent[Any, Any],
+    connection: Connection,
+    *,
+    trace_id: str | None,
+    delay: float | None,
+    meta: CloudEvent | dict[str, str] | None,
+) -> Callable[[object, str], Outgoing]:
+    """Give a function that makes a message ready under a uid, which must be safe in a header.
+
+    What many messages share is checked, and built, once. It raises as `prepare` does.
+    """
+    shared = build_headers(uid=None, trace_id=trace_id, due=None, meta=meta) or {}
+    if delay is not None:
+        _due(event, delay)
+
+    def prepare_one(message: object, uid: str) -> Outgoing:
+        headers = {**shared, _headers.MSG_ID: uid}
+        if delay:
+            headers[_headers.DELAY] = as_due(time.time() + delay)
+        return _seal(event, message, headers, connection.nc.max_payload)
+
+    return prepare_one
+
+
+def _seal(
+    event: BaseEvent[Any, Any],
+    message: object,
+    headers: dict[str, str] | None,
+    max_payload: int,
+) -> Outgoing:
+    payload = event.encode(message)
     size = len(payload) if headers is None else len(payload) + _size_of(event, headers)
     limit = event.limits.message_size
     if limit is not None and size > limit:
@@ -49,19 +85,6 @@ def prepare(
     if size > max_payload:
         raise _too_big(event, size, f'`max_payload` of the server is {max_payload}')
     return payload, headers
-
-
-def check_options(
-    event: BaseEvent[Any, Any],
-    *,
-    trace_id: str | None,
-    delay: float | None,
-    meta: CloudEvent | dict[str, str] | None,
-) -> None:
-    """Raise what `prepare` would raise for any message with these options."""
-    if delay is not None:
-        _due(event, delay)
-    build_headers(uid=None, trace_id=trace_id, due=None, meta=meta)
 
 
 def _too_big(event: BaseEvent[Any, Any], size: int, limit: str) -> MaxPayloadError:
@@ -89,8 +112,7 @@ def _due(event: BaseEvent[Any, Any], delay: float) -> float | None:
         raise DeclarationTypeError(
             f"event '{event.name}': delay must be a number of seconds, not {type(delay).__name__}"
         )
-    if not math.isfinite(delay) or not 0 <= delay <= MAX_SECONDS:
-        raise DeclarationError(
-            f"event '{event.name}': delay must be from 0 to {MAX_SECONDS} seconds, it is {delay}"
-        )
+    if not 0 <= delay <= MAX_SECONDS:  # False for NaN as well
+        rule = f'delay must be from 0 to {MAX_SECONDS} seconds'
+        raise DeclarationError(f"event '{event.name}': {rule}, it is {show(delay)}")
     return time.time() + delay if delay else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .._checks import show
 from .._cloud_event import CloudEvent
 from .._event import BaseEvent
+from .._headers import check_id
 from .._jetstream import settings, topology
 from ..errors import (
     DeclarationError,
@@ -17,7 +18,7 @@ from ..errors import (
 from . import bulk
 from .emit import FirstEmits, emit_stored, make_uid, own_uid_sequence
 from .monitor import monitor
-from .outgoing import Outgoing, check_options, prepare
+from .outgoing import Outgoing, prepare, prepare_many
 from .request import check_request, request
 
 if TYPE_CHECKING:
@@ -170,7 +171,9 @@ class ConnectedEvents:
         """
         self._check_registered(event)
         bulk.check_arguments(event, messages=messages, uid=uid, progress=progress)
-        check_options(event, trace_id=trace_id, delay=delay, meta=meta)
+        prepare_under = prepare_many(
+            event, self.connection, trace_id=trace_id, delay=delay, meta=meta
+        )
         if uid is None and isinstance(meta, CloudEvent):
             raise DeclarationError(
                 f"event '{event.name}': a CloudEvent for many messages needs `uid`, "
@@ -179,19 +182,14 @@ class ConnectedEvents:
         own_uids = own_uid_sequence()
 
         def prepare_one(message: T) -> Outgoing:
-            message_uid = next(own_uids) if uid is None else uid(message)
+            if uid is None:
+                return prepare_under(message, next(own_uids))
+            message_uid = uid(message)
             if message_uid is None:
                 # Without one, a repeat of ours would be stored twice.
                 raise HeaderTypeError(f"event '{event.name}': `uid` gave None for the message")
-            return prepare(
-                event,
-                message,
-                max_payload=self.connection.nc.max_payload,
-                uid=message_uid,
-                trace_id=trace_id,
-                delay=delay,
-                meta=meta,
-            )
+            check_id('uid', message_uid)
+            return prepare_under(message, message_uid)
 
         return await bulk.emit_many(
             self.connection,

@@ -21,6 +21,10 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.receivers = {sid: sid for sid in range(50)}
+
+    def take(self, sid: int, subject: bytes, reply: bytes, data: bytes) -> None:
+        self.calls.append(('_process_msg', sid, subject, reply or None, data or None, None))
 
     def __getattr__(self, name: str) -> Any:
         async def note(*args: Any) -> None:
