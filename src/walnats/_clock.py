@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from ._checks import Fields
 from ._cloud_event import CloudEvent
 from ._event import BaseEvent, Event
-from .errors import NotConfirmedError, StreamFullError
+from ._publisher.headers import build_headers
+from .errors import (
+    JetStreamError,
+    NotConfirmedError,
+    OutboundBufferLimitError,
+    StreamFullError,
+    WalnatsError,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,6 +32,7 @@ logger = logging.getLogger('walnats.clock')
 # Seconds. The wall clock may be set while we sleep: look at it from time to time.
 _LONGEST_SLEEP = 10.0
 _MIN_PERIOD = 0.01
+_UNAVAILABLE = 503  # the code of refusals that may pass
 _MINUTE_PASSED = Event('minute-passed', datetime)
 
 
@@ -40,7 +48,8 @@ class Clock:
             await CLOCK.run(conn)
 
     The message is the moment, an aware datetime. Run as many clocks as you like, for safety:
-    JetStream stores one message per tick, by a uid made of it.
+    JetStream stores one message per tick, by a uid made of it, as long as their wall clocks are
+    not farther apart than the event's `dedup_window`.
     """
 
     event: BaseEvent[datetime, Any] = _MINUTE_PASSED
@@ -48,7 +57,7 @@ class Clock:
     meta: CloudEvent | dict[str, str] | None = None
     """Headers of each message; a CloudEvent gets an id of the tick."""
     period: float = 60
-    """Seconds from tick to tick. Keep it under the event's `dedup_window`."""
+    """Seconds from tick to tick."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -57,6 +66,7 @@ class Clock:
         rules.seconds('period', least=_MIN_PERIOD)
         if self.event.schema is not datetime:
             rules.reject('event', self.event, 'must have the schema datetime')
+        build_headers(uid=None, trace_id=None, due=None, meta=self.meta)  # refuses a wrong `meta`
         if isinstance(self.meta, dict):
             object.__setattr__(self, 'meta', dict(self.meta))
 
@@ -76,8 +86,8 @@ class Clock:
             last = await self._wait_for_tick(after=last)
             try:
                 await self._emit(conn, last)
-            except (NotConfirmedError, StreamFullError) as exc:
-                if burst:
+            except WalnatsError as exc:
+                if burst or not _may_pass(exc):
                     raise
                 logger.error('the tick is left out: %s', exc)  # noqa: TRY400 -- the traceback would tell nothing more
             if burst:
@@ -98,3 +108,10 @@ class Clock:
         if isinstance(meta, CloudEvent):
             meta = dataclasses.replace(meta, id=uid)
         await conn.emit(self.event, moment, uid=uid, meta=meta, sync=True)
+
+
+def _may_pass(error: WalnatsError) -> bool:
+    """Tell whether a later tick may be stored though nobody has mended anything."""
+    if type(error) is JetStreamError:  # not one of the more exact ones below it
+        return error.code == _UNAVAILABLE
+    return isinstance(error, (NotConfirmedError, OutboundBufferLimitError, StreamFullError))

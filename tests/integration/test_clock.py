@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import walnats
+from walnats._jetstream import publish
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -154,6 +156,73 @@ async def test_an_event_without_stream_is_an_error(server_url: str, unique: str)
             await clock.run(conn, burst=True)
 
 
+async def wait_until_left_out(log: pytest.LogCaptureFixture) -> None:
+    async with asyncio.timeout(10):
+        while not any('the tick is left out' in record.getMessage() for record in log.records):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_tick_is_left_out_where_an_outage_has_filled_the_pending_queue(
+    unique: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(publish, 'DEADLINE', 0.1)
+    clock, other = make_clock(f'{unique}-full'), walnats.Event(f'{unique}-other', bytes)
+    lost = asyncio.Event()
+
+    async def note_lost() -> None:
+        lost.set()
+
+    events = walnats.Events(clock.event, other)
+    async with (
+        walnats.EmbeddedServer() as server,
+        events.connect(server.url, pending_size=1000, disconnected_cb=note_lost) as conn,
+    ):
+        await conn.register()
+        await server.kill()
+        await asyncio.wait_for(lost.wait(), 10)
+        with contextlib.suppress(walnats.OutboundBufferLimitError):
+            while True:
+                await conn.emit(other, bytes(10))
+        running = asyncio.create_task(clock.run(conn))
+        await wait_until_left_out(caplog)
+        with conn.monitor() as queue:
+            await server.start()
+            await asyncio.wait_for(queue.get(), 10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert 'the pending queue has no room' in caplog.text
+
+
+async def test_a_tick_is_left_out_where_no_leader_is_elected_in_time(
+    url_without_jetstream: str,
+    unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(publish, 'DEADLINE', 0.1)
+    monkeypatch.setattr(publish, '_ASK_TIMEOUT', 0.2)
+    clock = make_clock(unique)
+    async with walnats.Events(clock.event).connect(url_without_jetstream) as conn:
+        # As in a cluster without a leader: nobody takes messages, nobody tells of the stream.
+        await conn.connection.nc.subscribe(f'$JS.API.STREAM.INFO.{clock.event.stream_name}')
+        running = asyncio.create_task(clock.run(conn))
+        await wait_until_left_out(caplog)
+        subscription = await conn.connection.nc.subscribe(clock.event.name)
+        await subscription.next_msg(timeout=10)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert 'no server answers for its stream' in caplog.text
+
+
+async def test_an_event_that_can_not_be_emitted_ends_the_clock(
+    server_url: str, unique: str
+) -> None:
+    clock = make_clock(f'{unique}-ends')
+    async with walnats.Events(clock.event).connect(server_url) as conn:
+        with pytest.raises(walnats.StreamNotFoundError, match='register'):
+            await clock.run(conn)
+
+
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(walnats.DeclarationError, match='period'):
         walnats.Clock(period=0)
@@ -161,6 +230,10 @@ def test_wrong_values_are_refused() -> None:
         walnats.Clock('minute-passed')  # type: ignore[arg-type]
     with pytest.raises(walnats.DeclarationError, match='datetime'):
         walnats.Clock(walnats.Event('n', int))  # type: ignore[arg-type]
+    with pytest.raises(walnats.HeaderTypeError, match='meta must be a CloudEvent or a dict'):
+        walnats.Clock(meta='any')  # type: ignore[arg-type]
+    with pytest.raises(walnats.HeaderError, match='Nats-Msg-Id'):
+        walnats.Clock(meta={'Nats-Msg-Id': '1'})
 
 
 def test_defaults() -> None:
