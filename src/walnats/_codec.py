@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import DecodeError, EncodeError, SerializerNotFoundError
 from .serializers import Serializer, get_serializer
+from .serializers._classes import class_to_test, is_alias
 from .serializers._marshmallow import find_marshmallow_schema
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def is_schema(value: object) -> bool:
     return (
         isinstance(value, (type, typing.NewType))
         or typing.get_origin(value) is not None
-        or _is_alias(value)
+        or is_alias(value)
     )
 
 
@@ -121,7 +122,7 @@ def _find_classes(schema: Any) -> tuple[type, ...]:
     """Find the classes that a message may be an instance of."""
     if isinstance(schema, typing.NewType):
         return _find_classes(schema.__supertype__)
-    if _is_alias(schema):
+    if is_alias(schema):
         return _find_classes(schema.__value__)
     origin = typing.get_origin(schema)
     if origin is None:
@@ -143,18 +144,9 @@ def _find_checkable(schema: Any) -> tuple[type, ...]:
     """Find what isinstance takes in place of the schema; `object` where nothing can be said."""
     if schema is float:
         return (float, int)
-    if not isinstance(schema, type) or find_marshmallow_schema(schema) is schema:
-        return (object,)  # a marshmallow schema itself describes messages of other classes
-    try:
-        isinstance(None, schema)
-    except TypeError:  # a TypedDict, a Protocol, Any
-        return (dict,) if issubclass(schema, dict) else (object,)
-    return (schema,)
-
-
-def _is_alias(value: object) -> bool:
-    """Tell whether it was made by a `type X = ...` statement, which older Pythons don't have."""
-    return type(value).__name__ == 'TypeAliasType'
+    if find_marshmallow_schema(schema) is schema:
+        return (object,)  # it describes messages of other classes
+    return (class_to_test(schema),)
 
 
 def _build_test(classes: tuple[type, ...]) -> Callable[[object], bool]:

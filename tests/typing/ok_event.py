@@ -38,9 +38,9 @@ assert_type(Event('id', UserId), Event[UserId])
 # It can be told, and has to be for a union, in whichever way that is written.
 EITHER = Event[User | Robot]('either', User | Robot)
 assert_type(EITHER, Event[User | Robot])
-OLD_EITHER = Event[Union[User, Robot]]('either', Union[User, Robot])  # noqa: UP007
+OLD_EITHER = Event[Union[User, Robot]]('either', Union[User, Robot])  # noqa: UP007 -- the older way
 assert_type(OLD_EITHER, Event[User | Robot])
-MAYBE = Event[Optional[User]]('maybe', Optional[User])  # noqa: UP045
+MAYBE = Event[Optional[User]]('maybe', Optional[User])  # noqa: UP045 -- the older way
 assert_type(MAYBE, Event[User | None])
 EXPLICIT = Event[User]('user-created', User)
 assert_type(EXPLICIT, Event[User])

@@ -93,7 +93,7 @@ class Box(Generic[T]):
 
 UserId = NewType('UserId', int)
 FancyId = NewType('FancyId', UserId)
-Alias = typing_extensions.TypeAliasType('Alias', Union[int, str])  # noqa: UP007
+Alias = typing_extensions.TypeAliasType('Alias', Union[int, str])  # noqa: UP007 -- the older way
 Listed = typing_extensions.TypeAliasType('Listed', list[T], type_params=(T,))
 
 
@@ -113,7 +113,7 @@ class EqualSerializer(AnySerializer):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EqualSerializer)
 
-    __hash__ = None  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+    __hash__ = None  # type: ignore[assignment] # pyright: ignore[reportAssignmentType] -- wrong on purpose
 
 
 class ForeignError(Exception):
@@ -264,7 +264,7 @@ NOT_SECONDS = [True, False, '1', timedelta(1), Decimal(1), Fraction(1), 1j, [1]]
 @pytest.mark.parametrize('value', NOT_INTEGERS)
 def test_limit_that_is_no_integer(field: str, value: object) -> None:
     with pytest.raises(DeclarationTypeError, match=f'Limits: {field} must be an integer') as caught:
-        Limits(**{field: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        Limits(**{field: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
     assert isinstance(caught.value, TypeError)
     assert f'it is {value!r} ({type(value).__name__})' in str(caught.value)
 
@@ -349,7 +349,7 @@ def test_seconds_are_taken_exactly_if_they_fit(
 )
 def test_bad_storage(field: str, value: object, rule: str) -> None:
     with pytest.raises(DeclarationError, match=f'Storage: {field} {rule}.*; it is') as caught:
-        Storage(**{field: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        Storage(**{field: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
     assert repr(value) in str(caught.value)
 
 
@@ -360,7 +360,7 @@ def test_evolve_changes_some_limits() -> None:
     with pytest.raises(DeclarationError, match='Limits: age'):
         limits.evolve(age=0)
     with pytest.raises(TypeError, match='years'):
-        limits.evolve(years=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        limits.evolve(years=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] -- wrong on purpose
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_value_whose_repr_fails() -> None:
             raise ForeignError
 
     with pytest.raises(DeclarationTypeError, match='it is <Broken: its repr raises ForeignError>'):
-        Limits(age=Broken())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        Limits(age=Broken())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
 
 
 # --- Encoding and decoding ---------------------------------------------------
@@ -439,11 +439,11 @@ MATCHES: list[tuple[Any, list[object], list[object]]] = [
     (object, [None, 1, True], []),
     (Any, [None, 1, True, NOW], []),
     (int | bool, [1, True], ['a']),
-    (Union[int, Any], [1, True, 'a'], []),  # noqa: UP007
+    (Union[int, Any], [1, True, 'a'], []),  # noqa: UP007 -- the older way
     (date | datetime, [TODAY, NOW], ['a']),
     (User | Robot, [User('Ann'), Admin('Bob'), Robot('R2')], [1, None]),
-    (Union[User, int, None], [User('Ann'), 1, None], [True, 'a']),  # noqa: UP007
-    (Optional[int], [1, None], [True, 'a']),  # noqa: UP045
+    (Union[User, int, None], [User('Ann'), 1, None], [True, 'a']),  # noqa: UP007 -- the older way
+    (Optional[int], [1, None], [True, 'a']),  # noqa: UP045 -- the older way
     (list, [[]], [(), {}]),
     (list[User], [[User('Ann')], []], [User('Ann'), (), None]),
     (list[int] | dict[str, int], [[1], {}], [(), 1]),
@@ -509,7 +509,7 @@ def test_classes_of_the_same_name_are_told_apart() -> None:
         (list[User], [User('Ann')]),
         (User | int, User('Ann')),
         (User | int, 1),
-        (Optional[User], None),  # noqa: UP045
+        (Optional[User], None),  # noqa: UP045 -- the older way
         (Row, {'x': 1}),
         (UserId, 1),
         (Point, Point(1)),
@@ -531,7 +531,7 @@ def test_wrong_response() -> None:
     with pytest.raises(
         EncodeError, match=r"event 'user-created': .* response must be int, not str"
     ):
-        event.encode_response(SECRET)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        event.encode_response(SECRET)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
     with pytest.raises(DecodeError, match="event 'user-created'"):
         event.decode_response(b'[')
 
@@ -604,7 +604,7 @@ def test_what_is_no_failure_of_the_serializer_passes(error: BaseException) -> No
 def test_serializer_that_gives_no_bytes(result: object) -> None:
     class Wrong(AnySerializer):
         def encode(self, message: Any) -> bytes:
-            return result  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+            return result  # type: ignore[return-value] # pyright: ignore[reportReturnType] -- wrong on purpose
 
     kind = type(result).__name__
     with pytest.raises(EncodeError, match=rf'Wrong\.encode must return bytes, not {kind}$'):

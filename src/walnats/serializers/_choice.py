@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import DeclarationError, DeclarationTypeError, SerializerNotFoundError
 from ._base import Serializer
 from ._bytes import BytesSerializer
+from ._classes import is_alias
 from ._dataclass import DataclassSerializer, is_dataclass_schema
 from ._datetime import DatetimeSerializer
 from ._marshmallow import MarshmallowSerializer, find_marshmallow_schema
@@ -60,6 +61,7 @@ def _choose(schema: Any) -> Callable[[Any], Serializer[Any]]:
 
 # A class may be several of these: a marshmallow class is a dataclass as well.
 _CHOICES: tuple[tuple[Callable[[Any], object], Callable[[Any], Serializer[Any]]], ...] = (
+    (is_alias, lambda alias: get_serializer(alias.__value__)),
     (is_primitive, PrimitiveSerializer),
     (lambda schema: schema is bytes, BytesSerializer),
     (lambda schema: schema is datetime or schema is date, DatetimeSerializer),

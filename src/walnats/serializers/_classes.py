@@ -23,13 +23,18 @@ def reachable_classes(schema: Any) -> Iterator[type]:
         todo += _parts(part)
 
 
+def is_alias(schema: Any) -> bool:
+    """Tell whether it was made by a `type X = ...` statement, which older Pythons don't have."""
+    return type(schema).__name__ == 'TypeAliasType'
+
+
 def class_to_test(schema: Any) -> type:
     """Give what isinstance takes in place of the schema; `object` where it takes nothing."""
     if not isinstance(schema, type):
         return object
     try:
         isinstance(None, schema)
-    except TypeError:  # a TypedDict, `Any`
+    except TypeError:  # a TypedDict, a Protocol, `Any`
         return dict if issubclass(schema, dict) else object
     return schema
 
@@ -57,7 +62,7 @@ _RECORD_MARKS = (
 def _parts(part: Any) -> list[Any]:
     if isinstance(part, typing.NewType):
         return [part.__supertype__]
-    if type(part).__name__ == 'TypeAliasType':  # what `type X = …` makes
+    if is_alias(part):
         return [part.__value__]
     origin = typing.get_origin(part)
     if origin is not None:

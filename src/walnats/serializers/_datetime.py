@@ -15,7 +15,8 @@ D = TypeVar('D', bound=date)
 
 _DAY = r'\d{4}-\d\d-\d\d'
 _TIME = r'\d\d:\d\d(:\d\d([.,]\d+)?)?'
-_ZONE = r'(Z|[+-]\d\d(:?\d\d(:\d\d(\.\d+)?)?)?)?'
+# Offsets are looked at here: datetime.fromisoformat takes +01:99 for one.
+_ZONE = r'(Z|[+-]\d\d(:?[0-5]\d(:[0-5]\d(\.\d+)?)?)?)?'
 _FORMS = {
     date: re.compile(_DAY, re.ASCII),
     datetime: re.compile(f'{_DAY}[T ]{_TIME}{_ZONE}', re.ASCII),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import DeclarationError, DeclarationTypeError, DecodeError, EncodeError
+from .._checks import Fields
+from ..errors import DecodeError, EncodeError
 from ._base import Serializer
 from ._choice import resolve
 from ._json_schema import wrapped
@@ -41,9 +43,12 @@ class GZipSerializer(Serializer[T]):
         *,
         max_size: int = _MAX_SIZE,
     ) -> None:
+        rules = Fields('GZipSerializer', SimpleNamespace(level=level, max_size=max_size))
+        rules.integer('level', least=0, most=9)
+        rules.integer('max_size', most=sys.maxsize - 1)
         self._serializer = resolve(schema, serializer)
-        self._level = _check_int('level', level, smallest=0, largest=9)
-        self._max_size = _check_int('max_size', max_size, smallest=1, largest=sys.maxsize - 1)
+        self._level = level
+        self._max_size = max_size
 
     def encode(self, message: T) -> bytes:
         """Turn the message into the payload and compress it."""
@@ -80,11 +85,3 @@ class GZipSerializer(Serializer[T]):
             end = len(data) - len(unpacker.unused_data)
             raise DecodeError('the payload goes on after the end of the gzip', position=end)
         return unpacked
-
-
-def _check_int(name: str, value: int, *, smallest: int, largest: int) -> int:
-    if type(value) is not int:
-        raise DeclarationTypeError(f'{name} must be an integer, not {value!r:.80}')
-    if not smallest <= value <= largest:
-        raise DeclarationError(f'{name} must be from {smallest} to {largest}, not {value}')
-    return value

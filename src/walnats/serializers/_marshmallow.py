@@ -91,7 +91,7 @@ class MarshmallowSerializer(Serializer[T]):
         return describe(self._schema)
 
     def _compare(self, message: T, copy: T) -> None:
-        if not isinstance(message, type(copy)):
+        if not isinstance(message, dict if isinstance(copy, dict) else type(copy)):
             raise wrong_type(message, type_name(copy))
         where = find_change(_filled(message, copy), copy)
         if where is not None:

@@ -22,7 +22,8 @@ def find_change(original: Any, copy: Any, where: str = '$') -> str | None:
         return None
     if isinstance(copy, float):
         return None if _is_same_number(original, copy) else where
-    if not isinstance(original, type(copy)):
+    # A dict of any kind will do for one of another kind: marshmallow can make ordered ones.
+    if not isinstance(original, dict if isinstance(copy, dict) else type(copy)):
         return where
     if isinstance(copy, (dict, list, tuple)) and len(original) != len(copy):
         return where

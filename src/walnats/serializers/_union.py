@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import msgspec.inspect as mi
 
-from ..errors import DeclarationError, DeclarationTypeError, DecodeError
+from ..errors import DeclarationError, DeclarationTypeError, DecodeError, EncodeError
 from ._base import Serializer
 from ._json_schema import describe
 from ._msgspec import MsgspecSerializer
-from ._reasons import decode_error, wrong_type
+from ._reasons import decode_error, encode_error, wrong_type
 from ._tree import class_of, name_of, parse
 
 if TYPE_CHECKING:
@@ -57,11 +57,31 @@ class UnionSerializer(Serializer[T]):
         for cls in type(message).__mro__:
             serializer = self._serializers.get(cls)
             if serializer is not None:
-                return serializer.encode(message)
+                data = serializer.encode(message)
+                if cls is not type(message):
+                    self._check_class(data, cls)
+                return data
         raise wrong_type(message, self._name)
 
     def decode(self, data: bytes) -> T:
         """Turn the payload into a message. Whatever is wrong with it is a DecodeError."""
+        decoded: T = self._serializers[self._find_class(data)].decode(data)
+        return decoded
+
+    def json_schema(self) -> dict[str, Any] | None:
+        """Describe each class as msgspec does, None where it can't: a default is no JSON."""
+        return describe(self._classes)
+
+    def _check_class(self, data: bytes, cls: type) -> None:
+        # What a subclass has beyond its class may be what another one is known by.
+        try:
+            found = self._find_class(data)
+        except DecodeError as exc:
+            raise encode_error(exc) from None
+        if found is not cls:
+            raise EncodeError(f'the message would be read back as {name_of(found)}')
+
+    def _find_class(self, data: bytes) -> type:
         try:
             names = self._read_object(data).keys()
         except Exception as exc:  # it may be a RecursionError
@@ -72,12 +92,7 @@ class UnionSerializer(Serializer[T]):
         chosen = found[0] if found else self._unmarked
         if chosen is None:
             raise DecodeError(f'the payload has the required fields of no class of {self._name}')
-        decoded: T = self._serializers[chosen].decode(data)
-        return decoded
-
-    def json_schema(self) -> dict[str, Any] | None:
-        """Describe each class as msgspec does, None where it can't: a default is no JSON."""
-        return describe(self._classes)
+        return chosen
 
 
 def is_union_of_classes(schema: Any) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 import pydantic
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from typing_extensions import TypeAliasType
 
 from walnats import serializers
 from walnats.errors import SerializerNotFoundError
@@ -92,6 +93,10 @@ class WithUnknown:
 
 Number = NewType('Number', int)
 NamedModel = NewType('NamedModel', Model)
+Raw = TypeAliasType('Raw', bytes)
+Either = TypeAliasType('Either', Flight | Gate)
+EitherToo = TypeAliasType('EitherToo', Either)
+Odd = TypeAliasType('Odd', complex)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +138,9 @@ NamedModel = NewType('NamedModel', Model)
         (int | str, serializers.MsgspecSerializer),
         (Flight | Delay, serializers.UnionSerializer),
         (Flight | Gate, serializers.UnionSerializer),
+        (Either, serializers.UnionSerializer),
+        (EitherToo, serializers.UnionSerializer),
+        (Raw, serializers.BytesSerializer),
     ],
 )
 def test_the_schema_decides(schema: Any, expected: type) -> None:
@@ -146,6 +154,7 @@ def test_the_schema_decides(schema: Any, expected: type) -> None:
         (WithUnknown, 'WithUnknown.part'),
         (list[Unknown], 'Unknown'),
         (complex, 'complex'),
+        (Odd, 'complex'),
         (bytes | str, 'bytes | str'),
         (42, '42'),
         ('Flight', 'Flight'),

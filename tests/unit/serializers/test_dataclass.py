@@ -187,7 +187,7 @@ def test_every_kind_of_dataclass_comes_back(message: Any) -> None:
 def test_what_is_no_field_stays_here() -> None:
     message = Child(2)
     assert message.cached == 3
-    message.extra = 'extra'  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    message.extra = 'extra'  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] -- wrong on purpose
     assert DataclassSerializer(Child).encode(message) == b'{"number":2,"name":"child"}'
 
 
@@ -201,7 +201,7 @@ def test_a_generic_dataclass_knows_its_parameters() -> None:
     serializer = DataclassSerializer(Box[Parent])
     assert serializer.decode(serializer.encode(Box(Parent(1)))) == Box(Parent(1))
     with pytest.raises(EncodeError):
-        serializer.encode(Box('text'))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        serializer.encode(Box('text'))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
 
 
 def test_an_instance_of_a_subclass_is_read_as_the_schema_class() -> None:
@@ -212,7 +212,7 @@ def test_an_instance_of_a_subclass_is_read_as_the_schema_class() -> None:
 @dataclass
 class Loose:
     anything: Any = None
-    items: list = field(default_factory=list)  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument]
+    items: list = field(default_factory=list)  # type: ignore[type-arg] # pyright: ignore[reportMissingTypeArgument] -- wrong on purpose
     extra: dict[str, Any] = field(default_factory=dict)
     wanted: float | None = None
     moment: datetime | None = None
@@ -364,7 +364,7 @@ class WithInitVar:
 
 @dataclass
 class WithTypo:
-    number: 'Nmuber'  # type: ignore[name-defined] # noqa: F821 # pyright: ignore[reportUndefinedVariable]
+    number: 'Nmuber'  # type: ignore[name-defined] # noqa: F821 # pyright: ignore[reportUndefinedVariable] -- the typo itself
 
 
 @dataclass

@@ -100,4 +100,4 @@ def test_a_wrong_key_is_refused_and_not_shown(key: Any) -> None:
 
 def test_a_wrong_serializer_is_named() -> None:
     with pytest.raises(DeclarationError, match=r'^serializer must be'):
-        FernetSerializer(str, 'json', KEY)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        FernetSerializer(str, 'json', KEY)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose

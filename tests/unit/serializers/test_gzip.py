@@ -129,7 +129,7 @@ def test_a_wrong_type_is_refused() -> None:
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict[str, Any], name: str) -> None:
-    with pytest.raises(DeclarationError, match=f'^{name} must be '):
+    with pytest.raises(DeclarationError, match=rf'^(GZipSerializer: )?{name} must be '):
         GZipSerializer(str, **{'serializer': None, **arguments})
 
 

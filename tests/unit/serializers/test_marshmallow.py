@@ -1,10 +1,12 @@
 """JSON by marshmallow schemas."""
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import marshmallow
 import pytest
@@ -118,6 +120,25 @@ def test_a_class_without_equality_comes_back() -> None:
     assert serializer.decode(serializer.encode(Plain(5))).number == 5
 
 
+class OrderedLegSchema(LegSchema):
+    dict_class = OrderedDict
+    moment = fields.AwareDateTime()
+
+
+class OrderedFlightSchema(OrderedLegSchema):
+    leg = fields.Nested(OrderedLegSchema)
+
+
+def test_a_plain_dict_will_do_where_the_schema_makes_ordered_ones() -> None:
+    # In this hour two moments of the same time aren't equal, so each value is compared.
+    moment = datetime(2020, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo('Europe/Berlin'))
+    message = {'to': 'EWR', 'leg': {'to': 'IAH', 'moment': moment}}
+    serializer: MarshmallowSerializer[Any] = MarshmallowSerializer(OrderedFlightSchema)
+    decoded = serializer.decode(serializer.encode(message))
+    assert type(decoded) is OrderedDict
+    assert decoded['leg']['moment'].isoformat() == '2020-10-25T02:30:00+01:00'
+
+
 def test_unknown_fields_are_ignored_at_any_depth() -> None:
     leg = '{"to":"EWR","new":1}'
     data = (
@@ -225,7 +246,7 @@ def test_a_broken_payload_is_a_decode_error_that_does_not_quote_it(
     ('schema', 'message', 'reason'),
     [
         (Airport, {'code': 'EWR'}, 'expected Airport, got dict'),
-        (Airport, Airport(code=5), 'a different value at `$'),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        (Airport, Airport(code=5), 'a different value at `$'),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
         (Airport, Airport('EWR', math.nan), 'a different value at `$.elevation`'),
         (Airport, Airport('\ud800'), 'surrogate'),
         (FlightSchema, 5, '`number` is wrong'),

@@ -14,7 +14,7 @@ FIELD = descriptor_pb2.FieldDescriptorProto
 FILE = 'flights.proto'
 
 
-def build_classes(syntax: str, required: bool = False) -> Any:  # noqa: FBT001, FBT002
+def build_classes(syntax: str, *, required: bool = False) -> Any:
     """Make what `protoc` makes from a file with the messages Leg and Flight, and an enum."""
     file = descriptor_pb2.FileDescriptorProto(name=FILE, package='flights', syntax=syntax)
     color = file.enum_type.add(name='Color')

@@ -4,7 +4,7 @@ import enum
 import math
 import uuid
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -124,7 +124,7 @@ class Computed(BaseModel):
     _cached: int = pydantic.PrivateAttr(default=0)
     note: str = Field(default='', exclude=True)
 
-    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @pydantic.computed_field  # type: ignore[prop-decorator]  # pydantic wants both
     @property
     def double(self) -> int:
         return self.number * 2
@@ -266,7 +266,7 @@ class Hashing(BaseModel):
         (Loose(ratio=-math.inf), 'a different value at `$'),
         (Loose(anything=[math.nan]), 'a different value at `$.anything[0]`'),
         (Loose(anything=(1, 2)), 'a different value at `$'),
-        (Loose(anything=datetime(2013, 1, 1, tzinfo=timezone.utc)), 'a different value at `$'),  # noqa: UP017
+        (Loose(anything=datetime(2013, 1, 1, tzinfo=UTC)), 'a different value at `$'),
         (Loose(anything={1: 2}), 'a different value at `$'),
         (Loose(anything='\ud800'), 'PydanticSerializationError'),
         (
@@ -287,7 +287,7 @@ class Hashing(BaseModel):
         (OtherName(number=5), '`$.number` is wrong (missing)'),
         (Constants(ratio=math.nan), 'malformed'),
         (Hashing(password='98765'), 'a different value at `$'),
-        (Numbers.model_construct(root=['98765x']), 'is wrong'),  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
+        (Numbers.model_construct(root=['98765x']), 'is wrong'),  # type: ignore[list-item] # pyright: ignore[reportArgumentType] -- wrong on purpose
     ],
 )
 def test_what_would_change_is_refused(message: Any, reason: str) -> None:
@@ -351,7 +351,7 @@ class Picky(BaseModel):
         if value == 2_98765:
             raise LookupError(value)
         if value == 3_98765:
-            raise PydanticCustomError(f'number_{value}', 'not {value}', {'value': value})  # pyright: ignore[reportArgumentType]
+            raise PydanticCustomError(f'number_{value}', 'not {value}', {'value': value})  # pyright: ignore[reportArgumentType] -- no literal on purpose
         if value == 4_98765:
             raise RecursionError(value)
         return value
@@ -425,7 +425,7 @@ class WithBoth:
 
 
 class WithTypo(BaseModel):
-    number: 'Nmuber'  # type: ignore[name-defined] # noqa: F821 # pyright: ignore[reportUndefinedVariable]
+    number: 'Nmuber'  # type: ignore[name-defined] # noqa: F821 # pyright: ignore[reportUndefinedVariable] -- the typo itself
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,16 @@ class DivertedBack(Diverted):
     why: str = ''
 
 
+@attrs.define
+class DivertedAtGate(Diverted):
+    gate: str = ''
+
+
+@dataclass
+class CancelledAtGate(Cancelled):
+    gate: str = ''
+
+
 @dataclass
 class Empty:
     pass
@@ -72,6 +82,20 @@ def test_an_instance_of_a_subclass_is_read_as_the_member() -> None:
     serializer = UnionSerializer(Departed | Diverted)
     decoded = serializer.decode(serializer.encode(DivertedBack('UA1', 'EWR', 'fog')))
     assert decoded == Diverted('UA1', 'EWR')
+
+
+@pytest.mark.parametrize(
+    ('schema', 'message', 'reason'),
+    [
+        (Departed | Diverted, DivertedAtGate('UA1', 'EWR', 'A1'), 'fields of more than one class'),
+        (Departed | Cancelled, CancelledAtGate('UA1', gate='A1'), 'would be read back as Departed'),
+    ],
+)
+def test_a_subclass_with_a_field_of_another_member_is_refused(
+    schema: Any, message: Any, reason: str
+) -> None:
+    with pytest.raises(EncodeError, match=reason):
+        UnionSerializer(schema).encode(message)
 
 
 def test_nothing_is_added_on_the_wire() -> None:
