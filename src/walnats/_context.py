@@ -77,4 +77,7 @@ class ErrorContext(Context):
     """
 
     exception: BaseException
-    """What the handler raised, or why the message couldn't be decoded."""
+    """What the handler raised, or why the message couldn't be decoded.
+
+    If the job was handed back because its worker stops, an asyncio.CancelledError.
+    """

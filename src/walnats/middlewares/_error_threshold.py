@@ -19,18 +19,17 @@ if TYPE_CHECKING:
 class ErrorThresholdMiddleware(Middleware):
     """Passes a failure on to another middleware once there were too many without a success.
 
-    A single failure is retried and mostly forgotten. This one tells when it isn't: after
-    more than `total_failures` of all actors that share this instance, more than
-    `actor_failures` of the actor, or when the message is at an attempt above `message_failures`.
-    A success sets the count of its actor and that of all actors back to 0. Starts and
-    successes are all passed on.
+    A single failure is retried and mostly forgotten. This one tells when it isn't: when one
+    of these counts is above its threshold. A success sets the count of its actor and that of
+    all actors back to 0. Starts and successes are all passed on.
 
         REPORT = ErrorThresholdMiddleware(SentryMiddleware(), message_failures=3)
 
     :param middleware: the one to pass on to.
-    :param total_failures: how many failures in a row are passed over, all actors together.
-    :param actor_failures: how many are passed over of one actor.
-    :param message_failures: how many attempts are passed over of one message.
+    :param total_failures: the threshold of the failures before this one, of all actors that
+        share this instance.
+    :param actor_failures: that of the failures before this one, of its actor alone.
+    :param message_failures: that of the attempts at its message, this one included.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ class SentryMiddleware(Middleware):
     Sentry also turns log records of errors into reports. So that a failure isn't reported
     twice, and can be kept back by a FrequencyMiddleware or an ErrorThresholdMiddleware around
     this one, those of the logger `walnats.actor` are left out from now on, in the whole
-    process: give this middleware to all actors whose failures you want to see.
+    process: give this middleware to all actors whose failures you want to see. A job that is
+    handed back because its worker stops isn't reported.
 
     It needs the package `sentry-sdk`: `pip install 'walnats[sentry]'`. To call
     `sentry_sdk.init` is up to you.
@@ -54,7 +56,8 @@ class SentryMiddleware(Middleware):
         if self._scope.get() is None:
             self._begin(ctx)
         try:
-            self._sentry.capture_exception(ctx.exception)
+            if not _is_handed_back(ctx.exception):
+                self._sentry.capture_exception(ctx.exception)
         finally:
             self._end()
 
@@ -81,3 +84,8 @@ class SentryMiddleware(Middleware):
         if stack is not None:
             self._scope.set(None)
             stack.close()
+
+
+def _is_handed_back(exception: BaseException) -> bool:
+    # A CancelledError that comes out of a handler is a failure, and has a traceback.
+    return isinstance(exception, asyncio.CancelledError) and exception.__traceback__ is None

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .._context import Context, ErrorContext, OkContext
 
-_TRACE_ID = re.compile(r'[0-9a-f]{1,32}')
-_TRACE_PARENT = re.compile(r'[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}')
+_TRACE_ID = re.compile(r'(?!0+\Z)[0-9a-f]{1,32}')
+_TRACE_PARENT = re.compile(r'[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}')
 
 
 class ZipkinMiddleware(Middleware):
@@ -28,10 +28,10 @@ class ZipkinMiddleware(Middleware):
     after a failure the tag `error`. aiozipkin gives no duration to consumer spans, so an
     annotation, `processed` or `failed`, says when the job was over.
 
-    The trace id is the `trace_id` of the message, which has to be at most 32 hex digits, a
-    UUID, or a W3C `traceparent`, of which the trace id is taken. Zipkin would refuse
-    another one, and with it what is sent in the same batch; so then a new trace is started,
-    and the tag `trace_id` tells. Without a `trace_id`, a new trace is started.
+    The trace id is the `trace_id` of the message, which has to be at most 32 hex digits, not all
+    of them zeros, a UUID, or a W3C `traceparent`, of which the trace id is taken. Zipkin would
+    refuse another one, and with it what is sent in the same batch; so then a new trace is
+    started, and the tag `trace_id` tells. Without a `trace_id`, a new trace is started.
 
     It needs the package `aiozipkin`: `pip install 'walnats[zipkin]'`. To close the tracer is
     up to you.
@@ -46,8 +46,10 @@ class ZipkinMiddleware(Middleware):
             from aiozipkin.helpers import TraceContext  # noqa: PLC0415 -- of an extra
         except ImportError as exc:
             raise missing_package('ZipkinMiddleware', 'aiozipkin', 'zipkin') from exc
-        rules = Fields('ZipkinMiddleware', SimpleNamespace(tracer=tracer))
+        rules = Fields('ZipkinMiddleware', SimpleNamespace(tracer=tracer, sampled=sampled))
         rules.instance('tracer', aiozipkin.Tracer, 'await aiozipkin.create(…)')
+        if sampled is not None:
+            rules.boolean('sampled')
         self._kind = aiozipkin.CONSUMER
         self._trace_context = TraceContext
         self._tracer = tracer

@@ -62,6 +62,17 @@ class Jobs:
         ctx = self.context(message=None, **options)
         await asyncio.create_task(HookRunner(ctx.actor).failure(make_error_context(ctx, exception)))
 
+    async def hand_back(self, **options: Any) -> None:
+        """Have one job that is handed back because its worker stops."""
+
+        async def work() -> None:
+            ctx = self.context(**options)
+            hooks = HookRunner(ctx.actor)
+            await hooks.start(ctx)
+            await hooks.failure(make_error_context(ctx, asyncio.CancelledError()))
+
+        await asyncio.create_task(work())
+
     async def _work(self, handler: Callable[[str], Any], ctx: Context) -> None:
         hooks = HookRunner(ctx.actor)
         await hooks.start(ctx)
@@ -69,7 +80,7 @@ class Jobs:
             result = handler(ctx.message)
             if inspect.isawaitable(result):
                 await result
-        except Exception as exc:  # noqa: BLE001 -- as a worker does
+        except BaseException as exc:  # noqa: BLE001 -- as a worker does
             await hooks.failure(make_error_context(ctx, exc))
         else:
             await hooks.success(make_ok_context(ctx, 0.25))

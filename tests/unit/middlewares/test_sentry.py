@@ -98,6 +98,24 @@ async def test_a_message_that_can_not_be_decoded_is_reported(
     assert event['tags'] == {'event': 'user.created', 'actor': 'greet'}
 
 
+async def test_what_is_handed_back_is_not_reported(
+    make_jobs: type[Jobs], events: list[Any]
+) -> None:
+    jobs = make_jobs(SentryMiddleware())
+    await jobs.hand_back()
+    assert events == []
+    sentry_sdk.capture_message('after it')
+    assert not events[0].get('tags')
+
+
+async def test_a_handler_that_cancels_itself_is_reported(
+    make_jobs: type[Jobs], events: list[Any]
+) -> None:
+    await make_jobs(SentryMiddleware()).fail(asyncio.CancelledError())
+    (event,) = events
+    assert exception_of(event) == ('CancelledError', '')
+
+
 async def test_what_a_handler_reports_carries_the_tags_too(
     make_jobs: type[Jobs], events: list[Any]
 ) -> None:

@@ -132,7 +132,10 @@ async def test_common_forms_of_a_trace_id(
     assert 'trace_id' not in span['tags']
 
 
-@pytest.mark.parametrize('trace_id', ['request 7', '0' * 33, '-', 'xyz'])
+@pytest.mark.parametrize(
+    'trace_id',
+    ['request 7', '0' * 33, '-', 'xyz', '0', '0' * 32, f'00-{"0" * 32}-b7ad6b7169203331-01'],
+)
 async def test_what_can_be_no_trace_id_becomes_a_tag(
     trace_id: str, make_jobs: type[Jobs], zipkin: Zipkin
 ) -> None:
@@ -184,8 +187,9 @@ async def test_outside_of_a_job_there_is_a_span_that_is_not_reported(
     [(1.0, None, 1), (0.0, None, 0), (0.0, True, 1), (1.0, False, 0)],
 )
 async def test_sampling(
+    *,
     rate: float,
-    sampled: bool | None,  # noqa: FBT001
+    sampled: bool | None,
     count: int,
     headers: dict[str, str] | None,
     make_jobs: type[Jobs],
@@ -205,3 +209,9 @@ async def test_what_is_no_tracer_is_refused(zipkin: Zipkin) -> None:
     with pytest.raises(DeclarationTypeError, match='ZipkinMiddleware: tracer must be an instance'):
         ZipkinMiddleware(not_awaited)
     await (await creating).close()
+
+
+@pytest.mark.parametrize('value', ['yes', 1, 0.5])
+async def test_what_is_no_decision_is_refused(value: Any, zipkin: Zipkin) -> None:
+    with pytest.raises(DeclarationTypeError, match='sampled must be True or False'):
+        ZipkinMiddleware(zipkin.tracer, sampled=value)
