@@ -157,4 +157,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
         return value
 
     def __dir__() -> list[str]:
-        return [*globals(), *__all__]
+        return sorted({*globals(), *__all__})

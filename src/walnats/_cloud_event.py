@@ -96,7 +96,7 @@ class CloudEvent:
         :raises DeclarationError: an attribute is missing or wrong.
         """
         found = _decode_headers(headers)
-        for name in ('id', 'source', 'type', 'specversion'):
+        for name in _REQUIRED:
             if name not in found:
                 raise DeclarationError(
                     f"the headers are no CloudEvent: there is no '{_PREFIX}{name}'"
@@ -110,7 +110,7 @@ class CloudEvent:
 
 
 _ATTRIBUTES = tuple(field.name for field in dataclasses.fields(CloudEvent))
-_REQUIRED = frozenset({'id', 'source', 'type', 'specversion'})
+_REQUIRED = ('id', 'source', 'type', 'specversion')
 
 
 # Headers
@@ -131,6 +131,10 @@ def _decode_headers(headers: Mapping[str, str]) -> dict[str, str]:
         )
     found: dict[str, str] = {}
     for header, value in headers.items():
+        if not isinstance(header, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- input
+            raise DeclarationTypeError(
+                f'headers must have strings as names, not {type(header).__name__}'
+            )
         name = header.lower().removeprefix(_PREFIX)
         if name not in _ATTRIBUTES or not header.lower().startswith(_PREFIX):
             continue
@@ -186,6 +190,9 @@ def _format_time(time: datetime) -> str:
 
 # Validation
 
+_Check = Callable[[str, Any], None]
+"""Raises if the value can't be the one of the attribute of that name."""
+
 _FORBIDDEN = re.compile(
     r'[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef'
     + ''.join(chr(plane + 0xFFFE) + chr(plane + 0xFFFF) for plane in range(0, 0x110000, 0x10000))
@@ -231,34 +238,13 @@ def _check_specversion(name: str, value: Any) -> None:
         raise _make_error(name, "must be '1.0', the only version that walnats knows", value)
 
 
-def _check_uri_reference(name: str, value: Any) -> None:
-    _check_string(name, value)
-    if not _URI_REFERENCE.fullmatch(value):
-        raise _make_error(
-            name,
-            "must be a URI reference, such as '/orders' or 'https://example.com/orders' (RFC 3986; "
-            'percent-encode spaces and what is not ASCII)',
-            value,
-        )
+def _check_form(form: re.Pattern[str], problem: str) -> _Check:
+    def check(name: str, value: Any) -> None:
+        _check_string(name, value)
+        if not form.fullmatch(value):
+            raise _make_error(name, problem, value)
 
-
-def _check_absolute_uri(name: str, value: Any) -> None:
-    _check_string(name, value)
-    if not _ABSOLUTE_URI.fullmatch(value):
-        raise _make_error(
-            name,
-            "must be an absolute URI, such as 'https://example.com/order.json' (RFC 3986, 4.3): "
-            "with a scheme, without a '#' fragment, what is not ASCII percent-encoded",
-            value,
-        )
-
-
-def _check_media_type(name: str, value: Any) -> None:
-    _check_string(name, value)
-    if not _MEDIA_TYPE.fullmatch(value):
-        raise _make_error(
-            name, "must be a media type, such as 'application/json' (RFC 2046)", value
-        )
+    return check
 
 
 def _check_time(name: str, value: Any) -> None:
@@ -279,16 +265,6 @@ def _check_positive_integer(name: str, value: Any) -> None:
         raise _make_error(name, f'must be from 1 to {_MAX_INTEGER}', value)
 
 
-def _check_trace_parent(name: str, value: Any) -> None:
-    _check_string(name, value)
-    if not _TRACE_PARENT.fullmatch(value):
-        raise _make_error(
-            name,
-            'must be of the W3C form VERSION-TRACEID-PARENTID-FLAGS, in lower-case hexadecimal',
-            value,
-        )
-
-
 def _check_trace_state(name: str, value: Any) -> None:
     _check_string(name, value)
     members = [member.strip(' ') for member in value.split(',')]
@@ -302,15 +278,29 @@ def _check_trace_state(name: str, value: Any) -> None:
         )
 
 
-_CHECKS: dict[str, Callable[[str, Any], None]] = {
+_check_uri_reference = _check_form(
+    _URI_REFERENCE,
+    "must be a URI reference, such as '/orders' or 'https://example.com/orders' (RFC 3986; "
+    'percent-encode spaces and what is not ASCII)',
+)
+_CHECKS: dict[str, _Check] = {
     'source': _check_uri_reference,
     'specversion': _check_specversion,
-    'datacontenttype': _check_media_type,
-    'dataschema': _check_absolute_uri,
+    'datacontenttype': _check_form(
+        _MEDIA_TYPE, "must be a media type, such as 'application/json' (RFC 2046)"
+    ),
+    'dataschema': _check_form(
+        _ABSOLUTE_URI,
+        "must be an absolute URI, such as 'https://example.com/order.json' (RFC 3986, 4.3): "
+        "with a scheme, without a '#' fragment, what is not ASCII percent-encoded",
+    ),
     'time': _check_time,
     'dataref': _check_uri_reference,
     'sampledrate': _check_positive_integer,
-    'traceparent': _check_trace_parent,
+    'traceparent': _check_form(
+        _TRACE_PARENT,
+        'must be of the W3C form VERSION-TRACEID-PARENTID-FLAGS, in lower-case hexadecimal',
+    ),
     'tracestate': _check_trace_state,
 }
 """The checks of attributes that are more than a non-empty string."""

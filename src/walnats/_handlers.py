@@ -21,6 +21,14 @@ def is_async(handler: Callable[..., Any]) -> bool:
 
 def find_handler_problem(handler: object) -> str | None:
     """Say what keeps the object from being a handler, as the end of a sentence, if anything."""
+    problem = find_callable_problem(handler)
+    if problem is None and callable(handler) and not takes(handler, 1):
+        return f'must take one positional argument, the message, not {_find_signature(handler)}'
+    return problem
+
+
+def find_callable_problem(handler: object) -> str | None:
+    """Say the same, whatever arguments it takes."""
     if isinstance(handler, type):
         return f'must not be a class: pass a method or an instance of {handler.__name__}'
     if not callable(handler):
@@ -28,8 +36,6 @@ def find_handler_problem(handler: object) -> str | None:
     functions = _find_functions(handler)
     if any(inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f) for f in functions):
         return "must not be a generator, because nobody iterates over it: take the 'yield' out"
-    if not takes(handler, 1):
-        return f'must take one positional argument, the message, not {_find_signature(handler)}'
     return None
 
 

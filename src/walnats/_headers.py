@@ -105,6 +105,11 @@ def republished_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     return {name: value for name, value in (headers or {}).items() if _is_republished(name)}
 
 
+def as_value(text: str) -> str:
+    """Give a text for people, such as a reason, as a value that is safe in a header."""
+    return re.sub(r'[^\x20-\x7e]+', ' ', text)[:_MAX_TEXT].strip() or 'no reason given'
+
+
 def headers_size(headers: Mapping[str, str] | None) -> int:
     """Give the size of the headers on the wire, in bytes; 0 for none at all."""
     if headers is None:
@@ -158,8 +163,3 @@ def _find_kind(char: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + '…'
-
-
-def as_value(text: str) -> str:
-    """Give a text for people, such as a reason, as a value that is safe in a header."""
-    return re.sub(r'[^\x20-\x7e]+', ' ', text)[:_MAX_TEXT].strip() or 'no reason given'

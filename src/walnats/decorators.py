@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, 
 
 from ._actor import MIN_SECONDS
 from ._checks import Fields
-from ._handlers import is_async, takes
+from ._handlers import find_callable_problem, is_async, takes
 from .errors import GiveUp, Retry
 
 if TYPE_CHECKING:
@@ -293,12 +293,13 @@ def _read_numbers(rules: Fields, unit: str, value: Any) -> frozenset[int]:
         value = [value]
     elif isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         rules.reject_type(unit, value, rule)
-    numbers = tuple(value)
-    for number in numbers:
+    numbers: set[int] = set()
+    for number in value:  # it may have no end, like itertools.count()
         if isinstance(number, bool) or not isinstance(number, int):
             rules.reject_type(unit, number, rule)
         if not least <= number <= most:
             rules.reject(unit, number, rule)
+        numbers.add(number)
     if not numbers:
         rules.reject(unit, value, f'{rule}: nothing fits none')
     return frozenset(numbers)
@@ -338,12 +339,9 @@ def _check_handler(owner: str, handler: object) -> None:
     if isinstance(handler, (staticmethod, classmethod)):
         rule = f'must not be a {type(handler).__name__}: write this decorator below that one'
         rules.reject_type('the handler', handler, rule)
-    if isinstance(handler, type) or not callable(handler):
-        rules.reject_type('the handler', handler, 'must be a function or another callable')
-    functions = (_find_named(handler), type(handler).__call__)
-    if any(inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f) for f in functions):
-        rule = "must not be a generator, because nobody iterates over it: take the 'yield' out"
-        rules.reject_type('the handler', handler, rule)
+    problem = find_callable_problem(handler)
+    if problem is not None:
+        rules.reject_type('the handler', handler, problem)
 
 
 def _present(wrapper: Callable[..., Any], handler: Callable[..., Any]) -> Callable[..., Any]:

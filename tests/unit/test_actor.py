@@ -476,4 +476,4 @@ def test_dead_letters_need_a_retention_that_keeps_them() -> None:
 )
 def test_bad_dead_letters(name: str, value: object) -> None:
     with pytest.raises(DeclarationTypeError, match=f'DeadLetters: {name} must be an instance of'):
-        DeadLetters(**{name: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        DeadLetters(**{name: value})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose

@@ -101,7 +101,7 @@ def test_fields_and_their_order_are_the_contract() -> None:
 
 def test_is_immutable_hashable_and_picklable() -> None:
     with pytest.raises(FrozenInstanceError):
-        FULL.id = '2'  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+        FULL.id = '2'  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] -- the case itself
     assert {FULL: 1}[pickle.loads(pickle.dumps(FULL))] == 1  # noqa: S301 -- our own bytes
 
 
@@ -333,6 +333,10 @@ def test_from_headers_takes_only_strings() -> None:
     bad: Any = {**REQUIRED_HEADERS, 'ce-subject': b'1'}
     with pytest.raises(DeclarationTypeError, match="'subject' must be a string, not bytes"):
         CloudEvent.from_headers(bad)
+    for name in (b'ce-subject', 1, None):
+        unnamed: Any = {**REQUIRED_HEADERS, name: '1'}
+        with pytest.raises(DeclarationTypeError, match='headers must have strings as names, not'):
+            CloudEvent.from_headers(unnamed)
     nothing: Any = None
     with pytest.raises(DeclarationTypeError, match='headers must be a mapping of strings'):
         CloudEvent.from_headers(nothing)

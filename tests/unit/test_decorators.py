@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import itertools
 import logging
 import pickle
 import time
@@ -199,7 +200,7 @@ async def test_they_stack() -> None:
 def test_attributes_of_a_function_are_kept_those_of_an_object_are_not(decorator: str) -> None:
     def marked(message: int) -> None: ...
 
-    marked.mark = 1  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
+    marked.mark = 1  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess] -- it has none
     assert DECORATORS[decorator](marked).mark == 1
     assert not {'calls', '__init__'} & vars(DECORATORS[decorator](Callee())).keys()
 
@@ -240,7 +241,7 @@ class Generating:
     ('handler', 'problem'),
     [
         (None, 'must be a function or another callable'),
-        (Callee, 'must be a function or another callable'),
+        (Callee, 'must not be a class: pass a method or an instance of Callee'),
         (generate, 'must not be a generator'),
         (agenerate, 'must not be a generator'),
         (functools.partial(generate), 'must not be a generator'),
@@ -292,7 +293,7 @@ def test_a_decorator_without_its_arguments_is_refused(decorator: Any) -> None:
         ({'hour': 12, 'minute': 0}, False),
     ],
 )
-async def test_a_handler_runs_at_its_times(units: dict[str, Any], fits: bool) -> None:  # noqa: FBT001
+async def test_a_handler_runs_at_its_times(*, units: dict[str, Any], fits: bool) -> None:
     decorate = filter_time(**units)
     for handler in (handle_tick, ahandle_tick, handle_tick_later):
         for _ in range(2):
@@ -315,8 +316,8 @@ def test_the_order_of_the_units() -> None:
     assert filter_time(2013, 1, 31, 12, 30)(handle_tick)(TICK) == 'ran'
 
 
-@given(st.datetimes(timezones=st.just(UTC)), st.booleans())
-def test_any_tick_fits_its_own_numbers(tick: datetime, is_in_kwargs: bool) -> None:  # noqa: FBT001
+@given(tick=st.datetimes(timezones=st.just(UTC)), is_in_kwargs=st.booleans())
+def test_any_tick_fits_its_own_numbers(*, tick: datetime, is_in_kwargs: bool) -> None:
     decorated = filter_time(tick.year, tick.month, tick.day, tick.hour, tick.minute)(handle_tick)
     assert (decorated(tick=tick) if is_in_kwargs else decorated(tick)) == 'ran'
 
@@ -369,6 +370,7 @@ def test_the_message_of_a_method_is_the_one_that_counts() -> None:
         ('hour', 24),
         ('minute', [0, 60]),
         ('minute', []),
+        ('minute', itertools.count(0, 15)),
     ],
 )
 def test_a_time_that_never_comes_is_refused(unit: str, value: Any) -> None:

@@ -79,6 +79,11 @@ def test_everything_that_is_exported_is_there() -> None:
         assert inspect.isclass(getattr(walnats, name))
 
 
+def test_dir_has_each_of_them_once() -> None:
+    found = [name for name in dir(walnats) if name in walnats.__all__]
+    assert sorted(found) == sorted(walnats.__all__)
+
+
 def test_import_with_a_star() -> None:
     namespace: dict[str, Any] = {}
     exec('from walnats import *', namespace)  # noqa: S102 -- it can't be written in a function
@@ -190,7 +195,7 @@ def test_message_is_what_was_raised(cls: type[errors.WalnatsError]) -> None:
 @pytest.mark.parametrize('cls', ERRORS.values(), ids=ERRORS)
 def test_errors_are_compared_by_identity(cls: type[errors.WalnatsError]) -> None:
     one, other = make(cls, 'same'), make(cls, 'same')
-    assert one == one  # noqa: PLR0124
+    assert one == one  # noqa: PLR0124 -- the case itself
     assert one != other
     assert len({one, other}) == 2
 

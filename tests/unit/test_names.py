@@ -106,9 +106,9 @@ def test_event_whose_stream_would_have_a_reserved_name(name: str) -> None:
 def test_name_of_another_type(name: object) -> None:
     kind = type(name).__name__
     with pytest.raises(DeclarationTypeError, match=f'event name must be a string, not {kind}'):
-        Event(name, int)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        Event(name, int)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
     with pytest.raises(DeclarationTypeError, match=f'actor name must be a string, not {kind}'):
-        declare_actor(name)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        declare_actor(name)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] -- wrong on purpose
 
 
 @pytest.mark.parametrize('name', [*GOOD_NAMES, 'a.b', 'a-b.c_d', 'a.walnats', 'a.$b'])
