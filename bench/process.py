@@ -6,13 +6,13 @@ import asyncio
 import json
 import tempfile
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .environments import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 _LONGEST_LINE = 2**20
 _IMPORT = """
@@ -68,7 +68,7 @@ async def start_child(python: Path, function: str, job: dict[str, Any]) -> Async
             limit=_LONGEST_LINE,
         )
         try:
-            child = Child(process, ROOT / log.name)
+            child = Child(process, Path(log.name))
             child.say(job)
             yield child
         finally:

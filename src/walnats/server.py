@@ -185,6 +185,9 @@ class _Options:
         fields.seconds('stop_timeout', least=0)
         if not isinstance(self.config, str):
             fields.reject_type('config', self.config, 'must be a string')
+        for name, path in (('store', self.store), ('binary', self.binary)):
+            if not isinstance(path, (str, os.PathLike, type(None))):
+                fields.reject_type(name, path, 'must be a path or None')
 
 
 def _find_binary(wanted: str | os.PathLike[str] | None) -> str:

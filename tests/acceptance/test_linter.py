@@ -154,6 +154,12 @@ def test_walnats_lint_without_findings(sample: Path) -> None:
     assert run(sample, 'walnats.cli', 'lint', *ignore) == (0, [], '')
 
 
+def test_walnats_lint_without_files(tmp_path: Path) -> None:
+    (tmp_path / 'notes.txt').touch()
+    warning = 'warning: there are no files of Python in .\n'
+    assert run(tmp_path, 'walnats.cli', 'lint') == (0, [], warning)
+
+
 @pytest.mark.parametrize(
     ('arguments', 'error'),
     [

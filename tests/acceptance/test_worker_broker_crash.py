@@ -46,7 +46,7 @@ class Log:
 
 
 @contextlib.asynccontextmanager
-async def own_client(url: str, is_own: bool) -> AsyncIterator[Client | str]:  # noqa: FBT001
+async def own_client(url: str, *, is_own: bool) -> AsyncIterator[Client | str]:
     """Give a URL, or a connection made with nats-py itself."""
     if not is_own:
         yield url
@@ -59,14 +59,14 @@ async def own_client(url: str, is_own: bool) -> AsyncIterator[Client | str]:  # 
 
 
 @pytest.mark.parametrize('is_own', [False, True], ids=['by URL', 'passed connection'])
-async def test_every_acknowledged_message_is_handled(is_own: bool) -> None:  # noqa: FBT001
+async def test_every_acknowledged_message_is_handled(*, is_own: bool) -> None:
     log = Log()
     actors = walnats.Actors(
         walnats.Actor('actor', EVENT, log.handle, ack_wait=1), dead_letters=None
     )
     async with (
         walnats.EmbeddedServer() as server,
-        own_client(server.url, is_own) as target,
+        own_client(server.url, is_own=is_own) as target,
         actors.connect(target) as worker,
         walnats.Events(EVENT).connect(server.url) as events,
     ):

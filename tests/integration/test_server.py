@@ -124,6 +124,8 @@ async def test_a_port_of_the_callers() -> None:
         ({'port': 65536}, 'it is 65536'),
         ({'port': '4222'}, "it is '4222'"),
         ({'config': b'port: 1'}, 'config must be a string; it is b'),
+        ({'store': 3}, 'store must be a path or None; it is 3'),
+        ({'binary': b'nats-server'}, 'binary must be a path or None; it is b'),
         ({'start_timeout': -1}, 'start_timeout must be a number of seconds .*; it is -1'),
         ({'stop_timeout': None}, 'stop_timeout must be a number of seconds .*; it is None'),
     ],

@@ -4,7 +4,8 @@ It is thin: each command is a module of its own, which reads the options, calls 
 shows what came of it.
 
 - `_app.py`: the program, its exit codes, and how errors are shown.
-- `_server.py`: the options that say which NATS to connect to, the same for each command.
+- `_server.py`: the options that say which NATS to connect to, the same for each command;
+  `_server_options.py` is what they come to.
 - `_target.py`: finds what MODULE:NAME stands for.
 - `_output.py`: tables, JSON and colours, or none where the output is piped.
 - `_connect.py` connects, where no declarations are needed; `_stop.py` ends what runs until Ctrl-C.

@@ -43,6 +43,8 @@ _EARLY_INTERVAL = 0.05
 # Seconds for which actors have listened before it is said: by then the server has told which of
 # them has no consumer.
 _SETTLING_TIME = 0.1
+# Characters of an error. The supervisor reads lines of up to 64 KiB, a person reads less.
+_MAX_ERROR = 4000
 
 
 def main() -> None:
@@ -216,9 +218,10 @@ def _end_after_parent(options: WorkerOptions) -> None:
 
 
 def _give_up(control: socket.socket, error: str) -> None:
+    text = error[:_MAX_ERROR].encode(errors='backslashreplace').decode()  # it may be anybody's
     control.setblocking(True)
     with contextlib.suppress(OSError):  # the supervisor may be gone
-        control.sendall(encode(Report(error=error)))
+        control.sendall(encode(Report(error=text)))
     sys.exit(1)
 
 

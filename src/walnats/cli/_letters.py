@@ -72,6 +72,10 @@ class Selection:
             _names.check_event_name(self.event)
         if self.actor is not None:
             _names.check_actor_name(self.actor)
+        if self.reason == '':
+            raise CommandError(
+                '--reason is empty, and so in each of them: leave it out, or say --all'
+            )
 
     @property
     def is_some(self) -> bool:

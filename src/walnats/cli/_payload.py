@@ -23,11 +23,11 @@ def show(payload: bytes, *, as_hex: bool = False) -> str:
 
 
 def is_json(payload: bytes) -> bool:
-    """If the payload is a value of JSON."""
+    """If the payload is a value of JSON, and not nested deeper than can be read."""
     try:
         payload.decode()
         msgspec.json.decode(payload)
-    except (UnicodeDecodeError, msgspec.DecodeError):
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return False
     return True
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .._jetstream.urls import check_urls
 from ..errors import ServerStartError
 from ..server import EmbeddedServer
 from ._control import WorkerOptions
@@ -51,6 +52,7 @@ async def supervise(options: RunOptions) -> int:
     :raises CommandError: a worker can't go on, or didn't end in order; or the port of health
         can't be listened on.
     :raises ServerStartError: the embedded server doesn't start.
+    :raises ConnectError: a URL can't be one, or there is none.
     """
     async with AsyncExitStack() as context:
         if options.embedded_server:
@@ -187,7 +189,7 @@ async def _prepare(options: RunOptions, context: AsyncExitStack) -> Supervisor:
 
 def _environment(urls: list[str]) -> dict[str, str]:
     """Have what the workers connect to besides, by default, be the same NATS."""
-    return {**os.environ, **({'NATS_SERVER': urls[0]} if len(urls) == 1 else {})}
+    return {**os.environ, 'NATS_SERVER': check_urls(urls)[0]}
 
 
 async def _with_server(options: RunOptions, context: AsyncExitStack) -> RunOptions:

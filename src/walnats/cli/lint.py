@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from .._linter import lint_paths
+from .._linter.files import find_files
 from ._app import FAILED, app
 from ._errors import CommandError
+from ._output import show_warning
 
 
 @app.command()
@@ -32,9 +34,10 @@ def lint(
 
     **Example:** `walnats lint shop tests`
     """
+    paths = paths or ['.']
     codes = [code.strip() for each in ignore or () for code in each.split(',')]
     try:
-        findings = list(lint_paths(paths or ['.'], ignore=codes))
+        findings = list(lint_paths(paths, ignore=codes))
     except FileNotFoundError as error:
         raise CommandError(f"there is no file or directory '{error.filename}'") from error
     except ValueError as error:
@@ -43,3 +46,5 @@ def lint(
         typer.echo(finding)
     if findings:
         raise typer.Exit(FAILED)
+    if not find_files(paths):
+        show_warning(f'there are no files of Python in {", ".join(paths)}')

@@ -95,7 +95,7 @@ async def _end(tail: Tail, stopped: asyncio.Event) -> None:
 
 
 def _checked(subject: str) -> str:
-    if '' in subject.split('.') or any(map(str.isspace, subject)):
+    if '' in subject.split('.') or ' ' in subject or not subject.isprintable():
         raise CommandError(f"'{subject}' is no event, nor events with wildcards such as orders.*")
     return subject
 

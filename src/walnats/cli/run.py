@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .._checks import MAX_SECONDS
 from ..errors import WalnatsError
 from ._app import FAILED, app
 from ._control import WorkerOptions
@@ -59,6 +60,7 @@ def run(
         typer.Option(
             metavar='SECONDS',
             min=0,
+            max=MAX_SECONDS,
             help='The time that jobs have to end on the first SIGTERM or SIGINT. What is not done '
             'then, or on the second one, is handed back.',
         ),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import ServerStartError
 from ..server import EmbeddedServer
 from ._app import app
 from ._errors import CommandError
@@ -35,7 +36,12 @@ def server(
 
     **Example:** `walnats server --store ~/nats`
     """
-    asyncio.run(_serve(store, port))
+    try:
+        asyncio.run(_serve(store, port))
+    except ServerStartError as error:
+        if 'address already in use' not in str(error):
+            raise
+        raise CommandError(f'--port: {port} is in use; name another one') from error
 
 
 async def _serve(store: Path | None, port: int) -> None:

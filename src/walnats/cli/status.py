@@ -13,9 +13,10 @@ from rich.text import Text
 
 from .._jetstream.connection import Connection
 from .._jetstream.survey import Consumer, Stream, survey
+from ..errors import JetStreamError
 from ._app import app
 from ._connect import connect, where
-from ._output import Cell, bordered, out, show_json, show_note, show_table
+from ._output import Cell, bordered, out, show_json, show_note, show_table, show_warning
 from ._server import ServerOptions, takes_server
 from ._stop import stop_signals
 from ._units import Duration, duration_option, show_duration, show_size
@@ -79,9 +80,13 @@ async def _once(server: ServerOptions, look: Look, show: Show) -> None:
 
 async def _watch(server: ServerOptions, look: Look, show: Show, interval: float) -> None:
     async with connect(server) as connection:
+        await look(connection)  # what is wrong from the start doesn't pass
         with stop_signals() as stopped, Live(console=out, auto_refresh=False) as live:
             while not stopped.is_set():
-                show(await look(connection), live=live)
+                try:
+                    show(await look(connection), live=live)
+                except JetStreamError as error:
+                    show_warning(str(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopped.wait(), interval)
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.acceptance.cli.running import COMMAND, SERVICE
 
 import walnats
 
@@ -52,6 +53,40 @@ async def test_without_the_extra_it_says_what_to_install(package: str) -> None:
     assert output == (
         f"walnats: the command line needs the package '{package}': pip install 'walnats[cli]'\n"
     )
+
+
+async def shell(service: Service, arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_shell(
+        f'{COMMAND} {arguments}',
+        cwd=service.path.parent,
+        env=service.environment | {'PYTHONIOENCODING': 'utf-8:strict'},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+async def test_streams_may_be_closed(service: Service) -> None:
+    code, output = await shell(service, 'apply service:ACTORS <&-')
+    assert (code, output.count("error: nobody is here to answer 'Apply ")) == (1, 1)
+    assert await shell(service, 'run service:ACTORS --burst <&- >&- 2>&-') == (0, '')
+    assert await shell(service, 'status >&-') == (0, '')
+
+
+async def test_the_name_of_a_file_may_be_no_text(service: Service) -> None:
+    path = service.path.parent / '\udcff.py'
+    path.write_text("import walnats\nwalnats.Event('', int)\n")
+    code, output = await shell(service, 'lint .')
+    assert (code, './\\udcff.py:2:15: WNS001 ' in output) == (1, True)
+
+
+async def test_an_output_that_can_not_be_written_is_an_error(service: Service) -> None:
+    full = 1, 'error: [Errno 28] No space left on device\n'
+    service.write(f'{SERVICE}SERVICES = walnats.Services().add("a", defines=ACTORS)\n')
+    assert await shell(service, 'describe service:SERVICES >/dev/full') == full
+    assert await shell(service, 'status --json >/dev/full') == full
+    assert await shell(service, 'status --json | true') == (0, '')  # its reader needs no more
 
 
 async def test_a_worker_process_imports_no_more_than_it_needs() -> None:

@@ -126,11 +126,13 @@ async def test_an_id_that_is_not_right_touches_nothing(own_commands: Commands, s
         own_commands.run('dead', 'discard', first, '--event', 'order.placed', '--yes'),
         own_commands.run('dead', 'discard', '--yes'),
         own_commands.run('dead', 'discard', '--reason', 'no such', '--yes'),
+        own_commands.run('dead', 'discard', '--reason', '', '--yes'),  # of a variable not set
         own_commands.run('dead', 'discard', '--all'),
     )
     hints = (
         *(f"no dead letter '{wrong}'", f"no dead letter '{wrong}'"),
         *('give either ids, or', 'nothing is selected', 'there are no such dead letters'),
+        '--reason is empty',
         "nobody is here to answer 'Discard 4 dead letters?': pass --yes",
     )
     for result, hint in zip(results, hints, strict=True):

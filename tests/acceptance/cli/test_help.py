@@ -122,6 +122,8 @@ async def test_wrong_usage_is_told_in_one_line_with_a_hint(commands: Commands) -
         [
             ('emti',),
             ('emit', 'user-created', '{}', '--delay', 'soon'),
+            ('run', 'shop:ACTORS', '--grace', 'inf'),
+            ('run', 'shop:ACTORS', '--server', ''),
             ('plan', '--no-such-option'),
             ('status', '--server', f'nats://me:{SECRET}@host:port'),
             ('status', '--tlskey', 'shop.py'),
@@ -129,10 +131,12 @@ async def test_wrong_usage_is_told_in_one_line_with_a_hint(commands: Commands) -
     )
     for result, code, hint in zip(
         results,
-        (2, 2, 1, 1, 1),
+        (2, 2, 2, 1, 1, 1, 1),
         (
             'walnats --help',
             'write one such as 30s',
+            'less than or equal to 9223372036',
+            'no server URL given',
             'walnats plan --help',
             'expected nats://host:port',
             '--tlscert',

@@ -118,6 +118,13 @@ async def test_in_a_terminal_it_is_made_for_people(
     assert '\x1b[2J' not in terminal.raw
 
 
+async def test_what_can_be_no_subject_is_an_error(commands: Commands) -> None:
+    wrong = 'a..b', 'a b', '\udcff'  # the last one is a byte that is no UTF-8
+    for result in await asyncio.gather(*(commands.run('monitor', each) for each in wrong)):
+        assert (result.code, result.out, result.err.count('\n')) == (1, '', 1)
+        assert 'is no event, nor events with wildcards' in result.err
+
+
 USERS = """
 authorization: {
   users: [{ user: me, password: x, permissions: { subscribe: { deny: [secret] } } }]

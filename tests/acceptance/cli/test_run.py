@@ -14,6 +14,7 @@ from tests.acceptance.cli.running import BETWEEN_SIGNALS, cmdline, wait_dead
 import walnats
 
 if TYPE_CHECKING:
+    from tests.acceptance.cli.commands import Commands
     from tests.acceptance.cli.running import Service
 
 TARGET = 'service:ACTORS'
@@ -269,7 +270,7 @@ async def test_what_the_target_opens_is_closed_at_the_end(service: Service) -> N
     (service.path.parent / 'queue.py').write_text('raise ImportError')
     # The handler emits to the NATS of --server, too.
     url = service.environment.pop('NATS_SERVER')
-    async with service.run('service:worker', '--server', url) as running:
+    async with service.run('service:worker', '--server', f'{url},{url}') as running:
         await running.expect('is listening')
         await service.emit(1)
         await running.expect('handled 0')
@@ -290,6 +291,14 @@ async def test_a_target_that_gives_no_actors(service: Service) -> None:
     errors = await asyncio.gather(*map(run, ['number', 'needy', 'plain', 'three', 'failing']))
     for error, expected in zip(errors, WRONG, strict=True):
         assert re.fullmatch(expected, error), error
+
+
+async def test_an_error_may_be_of_any_text(service: Service, commands: Commands) -> None:
+    service.write(WRONG_TARGETS.replace("'by what?'", "'\\udcff' + 'x' * 1_000_000"))
+    result = await commands.run('run', 'service:failing')
+    error = result.err.splitlines()[-1]
+    assert (result.code, len(error) < 5000) == (1, True)
+    assert error.startswith(r"error: 'service:failing': ZeroDivisionError: \udcffxxx")
 
 
 async def test_no_password_is_shown(service: Service) -> None:

@@ -153,3 +153,23 @@ async def test_it_can_be_watched(own_commands: Commands, own_server: EmbeddedSer
         assert (piped.returncode, err) == (0, b'')
     assert own_server.url in terminal.text
     assert 'hush' not in terminal.text
+
+
+async def test_watching_goes_on_after_an_outage(
+    own_commands: Commands, own_server: EmbeddedServer
+) -> None:
+    async with own_commands.start('status', '--watch', '--interval', '100ms', '--json') as watch:
+        assert watch.stdout is not None
+        assert watch.stderr is not None
+        await watch.stdout.readline()
+        await own_server.kill()
+        while not (await watch.stderr.readline()).startswith(b'warning: no answer'):
+            pass
+        await own_server.start()
+        async with walnats.Events(LONELY).connect(own_server.url) as conn:
+            await conn.register()
+        while not json.loads(await watch.stdout.readline())['streams']:
+            pass
+        watch.send_signal(signal.SIGTERM)
+        await watch.communicate()
+        assert watch.returncode == 0

@@ -164,7 +164,7 @@ def test_handler_that_may_be_there(handler: str, place: str) -> None:
         ("'a', PAID, *options", False),
     ],
 )
-def test_attempts_left_open(arguments: str, is_open: bool) -> None:  # noqa: FBT001
+def test_attempts_left_open(arguments: str, *, is_open: bool) -> None:
     assert find(f'def f(): return Actor({arguments})') == [(1, 'WNS042')] * is_open
 
 

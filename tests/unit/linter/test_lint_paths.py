@@ -96,7 +96,7 @@ def test_codes_to_ignore(make: Make) -> None:
         ('# flake8: noqa', False),
     ],
 )
-def test_a_line_can_be_switched_off(make: Make, comment: str, is_off: bool) -> None:  # noqa: FBT001
+def test_a_line_can_be_switched_off(make: Make, comment: str, *, is_off: bool) -> None:
     make('a.py', f"import walnats\nwalnats.Event('', int)  {comment}\n")
     assert lines() == ([] if is_off else ['./a.py:2:15: WNS001 event name is empty'])
 
@@ -113,7 +113,7 @@ def test_a_line_can_be_switched_off(make: Make, comment: str, is_off: bool) -> N
         ("x = '''\n# noqa\n'''\nEvent('', int)", False),
     ],
 )
-def test_lines_that_go_together(make: Make, call: str, is_off: bool) -> None:  # noqa: FBT001
+def test_lines_that_go_together(make: Make, call: str, *, is_off: bool) -> None:
     make('a.py', f'from walnats import Event\n{call}\n')
     assert lines() == [] if is_off else len(lines()) == 1
 
@@ -127,7 +127,7 @@ def test_lines_that_go_together(make: Make, call: str, is_off: bool) -> None:  #
         ('# noqa', False),
     ],
 )
-def test_a_file_can_be_switched_off(make: Make, comment: str, is_off: bool) -> None:  # noqa: FBT001
+def test_a_file_can_be_switched_off(make: Make, comment: str, *, is_off: bool) -> None:
     make('a.py', f'{BAD}if x:\n{comment}\n  pass\n')
     assert lines() == [] if is_off else len(lines()) == 1
 
