@@ -52,9 +52,19 @@ class Pools:
 
         :param wants_result: what the handler returns is needed, so it has to come back.
         """
-        if execute_in is ExecuteIn.THREAD:
-            return await self._start_in_thread(handler, message)
-        return await self._start_in_process(handler, message, wants_result=wants_result)
+        is_thread = execute_in is ExecuteIn.THREAD
+        free = self._free_threads if is_thread else self._free_processes
+        await free.acquire()
+        try:
+            if is_thread:
+                future = self._start_in_thread(handler, message)
+            else:
+                future = await self._start_in_process(handler, message, wants_result=wants_result)
+        except BaseException:
+            free.release()
+            raise
+        future.add_done_callback(lambda _: free.release())
+        return future
 
     def close(self) -> None:
         """Let go of the threads, and end the processes, busy or not."""
@@ -62,26 +72,16 @@ class Pools:
         for executor in tuple(self._pids):
             self._drop(executor)
 
-    async def _start_in_thread(
-        self, handler: Callable[[Any], Any], message: Any
-    ) -> asyncio.Future[Any]:
-        await self._free_threads.acquire()
+    def _start_in_thread(self, handler: Callable[[Any], Any], message: Any) -> asyncio.Future[Any]:
         context = contextvars.copy_context()
-        future = asyncio.wrap_future(
+        return asyncio.wrap_future(
             self._threads.submit(context.run, _run_in_thread, handler, message)
         )
-        future.add_done_callback(lambda _: self._free_threads.release())
-        return future
 
     async def _start_in_process(
         self, handler: Callable[[Any], Any], message: Any, *, wants_result: bool
     ) -> asyncio.Future[Any]:
-        await self._free_processes.acquire()
-        try:
-            executor, future = await self._submit(_run_in_process, handler, message, wants_result)
-        except BaseException:
-            self._free_processes.release()
-            raise
+        executor, future = await self._submit(_run_in_process, handler, message, wants_result)
         future.add_done_callback(lambda done: self._take_back(executor, done))
         return future
 
@@ -108,7 +108,6 @@ class Pools:
         return executor
 
     def _take_back(self, executor: ProcessPoolExecutor, done: asyncio.Future[Any]) -> None:
-        self._free_processes.release()
         if executor not in self._pids:
             return
         if not done.cancelled() and isinstance(done.exception(), BrokenExecutor):
@@ -119,10 +118,10 @@ class Pools:
     def _drop(self, executor: ProcessPoolExecutor) -> None:
         pid = self._pids.pop(executor)
         executor.shutdown(wait=False, cancel_futures=True)
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        # Not by its id alone: if it is gone, that may be the id of a stranger by now.
+        for process in multiprocessing.active_children():
+            if process.pid == pid:
+                process.kill()
 
 
 def check_picklable(actors: Iterable[Actor[Any, Any]]) -> None:

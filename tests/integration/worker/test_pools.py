@@ -335,6 +335,64 @@ async def test_a_process_that_is_killed_while_idle_fails_no_job(
     assert failures(caplog) == []
 
 
+LAST_PID = '/proc/sys/kernel/ns_last_pid'
+
+
+@pytest.mark.skipif(not os.access(LAST_PID, os.W_OK), reason='ids of processes can not be chosen')
+async def test_who_has_the_id_of_a_process_that_is_gone_is_left_alone(place: Place) -> None:
+    async with place.listening(place.actor(ExecuteIn.PROCESS), max_processes=1):
+        await place.publish('nothing')
+        ((pid, _),) = await place.wait('1.end.1')
+        os.kill(pid, signal.SIGKILL)
+        await wait_reaped(pid)
+        Path(LAST_PID).write_text(str(pid - 1))
+        stranger = await asyncio.create_subprocess_exec('sleep', '60')
+        try:
+            if stranger.pid != pid:
+                pytest.skip('another program was faster')
+            await place.publish('nothing', first=2)
+            await place.wait('2.end.1')
+            assert is_alive(pid)
+        finally:
+            stranger.kill()
+            await stranger.wait()
+
+
+async def wait_reaped(pid: int) -> None:
+    """Wait until the id may be given to another process."""
+    async with asyncio.timeout(PATIENCE):
+        while Path(f'/proc/{pid}').exists():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_thread_that_can_not_be_started_fails_its_own_job_only(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = asyncio.Event()
+
+    class Note(Middleware):
+        def on_failure(self, _: Any, /) -> None:
+            threading.stack_size(0)
+            failed.set()
+
+    actor = place.actor(ExecuteIn.THREAD, middlewares=[Note()])
+    async with place.listening(actor, max_threads=1) as conn:
+        await place.stage.until(is_listening, conn)
+        threading.stack_size(1 << 47)  # no thread can have so much
+        try:
+            await place.publish('nothing')
+            await asyncio.wait_for(failed.wait(), PATIENCE)
+        finally:
+            threading.stack_size(0)
+        await place.wait('1.end.*')
+        await place.stage.wait_settled()
+    assert failures(caplog) == ['Unhandled RuntimeError in "actor" actor']
+
+
+async def is_listening(conn: ConnectedActors) -> bool:
+    return conn.status.listening
+
+
 async def test_signals_to_the_whole_group_are_the_workers_affair(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
