@@ -48,6 +48,8 @@ _CLOSE_TIMEOUT = 5.0
 _SERVE_TIMEOUT = 0.15
 # A request that expires within so many seconds is worth waiting for to its end.
 _SHORT = 1.0
+# Seconds for which short requests are still counted on once the server has ended one of them.
+_DOUBT = 0.5
 
 
 @dataclass(slots=True)
@@ -55,6 +57,9 @@ class _Request:
     remaining: int
     """An estimate: as if requests were served one after another, they are in fact by turns."""
     ends_at: float
+    """When it is over for sure, however slow the server is."""
+    counted_until: float
+    """Until when what remains of it is counted as outstanding."""
     heartbeat: bool
     is_short: bool
     generation: int
@@ -86,7 +91,10 @@ class Pull:
         self.failure: WalnatsError | None = None
         """Why nothing can come any more."""
         self.is_missing = False
-        """The server says that the consumer isn't there, or that it has no leader now."""
+        """The server said that the consumer isn't there, or has no leader, and it isn't looked
+        into yet."""
+        self.missing_since: float | None = None
+        """When it said so first; None if there was a sign of the consumer since then."""
         self.window = 1
         """How many it makes sense to ask for: more while all that is asked for comes, and 1
         once a request has ended without being served. Fewer where messages are big."""
@@ -154,7 +162,8 @@ class Pull:
         self._heard_at = self._asked_at = now = time.monotonic()
         generation = self._connection.nc.stats['reconnects']
         is_short = no_wait and expires <= _SHORT
-        self._open[reply] = _Request(batch, now + expires + _GRACE, heartbeat, is_short, generation)
+        ends_at = now + expires + _GRACE
+        self._open[reply] = _Request(batch, ends_at, ends_at, heartbeat, is_short, generation)
         self.outstanding += batch
         await self._connection.publish(self._subject, msgspec.json.encode(body), reply=reply)
 
@@ -176,7 +185,7 @@ class Pull:
             if self._connection.nc.is_connected:
                 await self._wait_served()
                 await stop_sending(self._connection.nc, self._subscription)
-                await self._subscription.drain()  # type: ignore[no-untyped-call]
+                await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py's
             elif not self._connection.nc.is_closed:
                 await self._subscription.unsubscribe()
         except nats.errors.Error as exc:
@@ -216,7 +225,7 @@ class Pull:
         except ValueError as exc:
             logger.warning('ignored a message that no consumer sent: %s', exc)
             return
-        self.is_missing = False
+        self.missing_since = None
         self._reported = ''
         size = len(delivery.data) + 1
         self._size = size if size > self._size else self._size * _FORGET
@@ -237,19 +246,23 @@ class Pull:
         headers = msg.headers or {}
         status = headers.get('Status', '')
         if status == '100':
+            self.missing_since = None
             return
-        if msg.subject not in self._open:
-            return
-        self._forget(msg.subject)
-        if status not in ('404', '408'):
-            self._handle_refusal(status, headers.get('Description', ''))
-        self._on_change()
+        if msg.subject in self._open:
+            self._forget(msg.subject)
+            if status in ('404', '408'):
+                self.missing_since = None
+            else:
+                self._handle_refusal(status, headers.get('Description', ''))
+            self._on_change()
+        self._doubt_others()
 
     def _handle_refusal(self, status: str, text: str) -> None:
         self.resets += 1
         self._not_before = time.monotonic() + _BACK_OFF
         if status == '503' or 'Consumer Deleted' in text:
             self.is_missing = True
+            self.missing_since = self.missing_since or time.monotonic()
         elif 'Shutdown' not in text and text != self._reported:
             self._reported = text
             logger.warning('%s: %s %s', self._subject, status, text)
@@ -259,6 +272,19 @@ class Pull:
         self.outstanding -= self._open.pop(reply).remaining
         self.window = 1
         self._has_ended.set()
+
+    def _doubt_others(self) -> None:
+        """Count on the short requests for a moment only, now that the server has ended one.
+
+        At the end of a stream it ends all of them, and tells so of those that it hasn't served.
+        It doesn't tell which message was for which one: what counts as open may have been served.
+        """
+        soon = time.monotonic() + _DOUBT
+        others = [each for each in self._open.values() if each.is_short]
+        for request in others:
+            request.counted_until = min(request.counted_until, soon)
+        if others:
+            asyncio.get_running_loop().call_later(_DOUBT, self._find_ended)
 
     def _reset(self) -> None:
         """Forget the requests that went over another connection: the server knows none of them."""
@@ -271,18 +297,21 @@ class Pull:
         self._on_change()
 
     def _check(self) -> None:
-        """Find requests that are over without a word from the server."""
         self._check_handle = asyncio.get_running_loop().call_later(_CHECK_INTERVAL, self._check)
-        now = time.monotonic()
-        is_silent = now - self._heard_at > 2 * _HEARTBEAT
-        for reply, request in tuple(self._open.items()):
-            if request.ends_at < now or (request.heartbeat and is_silent):
-                self._forget(reply)
-                self.resets += 1
         if self._connection.nc.is_closed:
             self.failure = ConnectionClosedError(
                 'the connection to NATS was closed while the worker listened; connect again'
             )
+        self._find_ended()
+
+    def _find_ended(self) -> None:
+        """Find requests that are over without a word from the server."""
+        now = time.monotonic()
+        is_silent = now - self._heard_at > 2 * _HEARTBEAT
+        for reply, request in tuple(self._open.items()):
+            if request.counted_until < now or (request.heartbeat and is_silent):
+                self._forget(reply)
+                self.resets += 1
         self._on_change()
 
     def _deny(self, subject: str, reason: str) -> None:

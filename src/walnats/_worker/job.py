@@ -95,26 +95,21 @@ class Job:
         try:
             message = jobs.decode(delivery.data)
         except DecodeError as exc:
-            if not jobs.hooks.is_empty:
-                self._describe(None)
-            self._log(exc)
-            return Dead("it can't be decoded", exc)
+            return self._after_undecodable(exc)
         CURRENT_HEADERS.set(delivery.headers)
         try:
             if not jobs.hooks.is_empty:
                 await jobs.hooks.start(self._describe(message))
             response = await self._handle(message)
             self._duration = time.monotonic() - self._began_at
-            return _HANDLED if self.reply is None else Ack(self._encode(response))
+            if self.reply is None or jobs.encode_response is None:
+                return _HANDLED
+            return Ack(jobs.encode_response(response))
         except GeneratorExit:
             # The loop is closed and the task with it: there is no one to tell.
             raise
         except BaseException as exc:  # noqa: BLE001 -- a SystemExit of the handler's is not ours
-            if jobs.cancelled and isinstance(exc, asyncio.CancelledError):
-                await self.end()
-                return HAND_BACK
-            self._log(exc)
-            return after_failure(jobs.actor, self.attempt, exc)
+            return await self._after_error(exc)
 
     @property
     def is_observed(self) -> bool:
@@ -188,10 +183,18 @@ class Job:
             f'the job ran into its job_timeout of {self._jobs.actor.job_timeout:g} s'
         )
 
-    def _encode(self, response: Any) -> bytes | None:
-        if self.reply is None or self._jobs.encode_response is None:
-            return None
-        return self._jobs.encode_response(response)
+    def _after_undecodable(self, exc: DecodeError) -> Outcome:
+        if not self._jobs.hooks.is_empty:
+            self._describe(None)
+        self._log(exc)
+        return Dead("it can't be decoded", exc)
+
+    async def _after_error(self, exc: BaseException) -> Outcome:
+        if self._jobs.cancelled and isinstance(exc, asyncio.CancelledError):
+            await self.end()
+            return HAND_BACK
+        self._log(exc)
+        return after_failure(self._jobs.actor, self.attempt, exc)
 
     def _describe(self, message: Any) -> Context:
         self._context = make_context(

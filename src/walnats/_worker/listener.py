@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._jetstream import topology
 from .._jetstream.pull import Pull
-from ..errors import JetStreamError, PermissionDeniedError
+from ..errors import PermissionDeniedError, WalnatsError
 from .answer import answer
 from .demand import Load, messages_to_ask
 from .job import Job, Jobs
@@ -97,7 +97,6 @@ class Listener:
         self._pulse: asyncio.Task[None] | None = None
         self._burst: _Burst | None = None
         self._is_stopping = False
-        self._missing_since: float | None = None
 
     @property
     def claimed(self) -> int:
@@ -112,7 +111,7 @@ class Listener:
         """Get ready: nothing is asked for yet."""
         await self._pull.open()
         if self.actor.pulse:
-            self._pulse = asyncio.create_task(keep_alive(self.actor, self._held))
+            self._pulse = asyncio.create_task(keep_alive(self._connection, self.actor, self._held))
 
     async def serve(self) -> None:
         """Ask for messages until :meth:`stop`, or until an error says that none will come."""
@@ -142,7 +141,7 @@ class Listener:
         self._wake()
 
     async def close_pull(self) -> None:
-        """Take what the server has sent by now, and nothing after that. Never cancel it."""
+        """Take what the server has sent by now, and nothing after that."""
         await self._pull.close()
 
     async def finish(self) -> None:
@@ -174,7 +173,7 @@ class Listener:
             await self._changed.wait()
             self._changed.clear()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop what is still running."""
         if self._held:
             logger.warning(
@@ -187,7 +186,6 @@ class Listener:
             task.cancel()
         if self._pulse is not None:
             self._pulse.cancel()
-            await asyncio.wait({self._pulse})
 
     async def _wait_for_change(self) -> None:
         await self._changed.wait()
@@ -198,17 +196,14 @@ class Listener:
         if self._pull.is_missing:
             self._pull.is_missing = False
             await self._check_consumer()
-        elif self._pull.window > 1:
-            self._missing_since = None
 
     async def _check_consumer(self) -> None:
-        now = time.monotonic()
-        self._missing_since = self._missing_since or now
         try:
             exists = await topology.consumer_exists(self._connection, self.actor)
         except PermissionDeniedError:
-            exists = now - self._missing_since < _PATIENCE
-        except JetStreamError as exc:
+            since = self._pull.missing_since
+            exists = since is None or time.monotonic() - since < _PATIENCE
+        except WalnatsError as exc:
             logger.warning('actor %r gets no messages: %s', self.actor.name, exc)
             return
         if not exists:
@@ -318,6 +313,14 @@ class Listener:
                 await answer(self._connection, job.reply, outcome)
             if job.is_observed:
                 await job.report(outcome)
+        except asyncio.CancelledError:
+            # By a handler that cancels its own task, and then waits for nothing: it comes out here.
+            logger.warning(
+                'actor %r: the task of message %s was cancelled, but not by the worker; if the '
+                'message is not settled it will be delivered again',
+                self.actor.name,
+                delivery.seq,
+            )
         except Exception as exc:  # noqa: BLE001 -- `listen` raises it
             self._failure = exc
         finally:

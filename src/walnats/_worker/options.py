@@ -11,6 +11,8 @@ from .._checks import Fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ListenOptions:
@@ -37,7 +39,9 @@ class ListenOptions:
         rules.integer('max_polls', unless_none='for all actors at once')
         rules.integer('max_processes', unless_none='for as many as there are cores')
         rules.integer('max_threads', unless_none='for as many as there are slots')
-        object.__setattr__(self, 'signals', rules.sequence('signals', 'signals'))
-        for number in self.signals:
-            if number not in signal.valid_signals():
-                rules.reject('signals', number, 'must be signals such as signal.SIGTERM')
+        signals = rules.sequence('signals', 'signals')
+        object.__setattr__(self, 'signals', signals)
+        for number in signals:
+            if not isinstance(number, int) or number not in _CATCHABLE:
+                rule = 'must be signals that can be caught, such as signal.SIGTERM'
+                rules.reject('signals', number, rule)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from .._actor import Actor
+    from .._jetstream.connection import Connection
     from .._jetstream.delivery import Delivery
 
 logger = logging.getLogger('walnats.worker')
@@ -20,19 +21,31 @@ logger = logging.getLogger('walnats.worker')
 _BEATS_PER_WAIT = 3
 
 
-async def keep_alive(actor: Actor[Any, Any], held: Collection[Delivery]) -> None:
+async def keep_alive(
+    connection: Connection, actor: Actor[Any, Any], held: Collection[Delivery]
+) -> None:
     """Send signs of life for what is in `held`, until cancelled.
 
     A job that runs for longer than its `job_timeout` is stuck: it gets none, so that another
     worker can have the message.
     """
     interval = actor.ack_wait / _BEATS_PER_WAIT
+    was_connected = True
     while True:
         await asyncio.sleep(interval)
-        now = time.monotonic()
-        for delivery in tuple(held):
-            if delivery in held and _needs_beat(delivery, now, interval):
-                await _beat(actor, delivery)
+        is_connected = connection.nc.is_connected
+        # In an outage one sign of each waits to be sent: more would fill the pending queue, and
+        # leave no room for acknowledgements.
+        if is_connected or was_connected:
+            await _beat_all(actor, held, interval)
+        was_connected = is_connected
+
+
+async def _beat_all(actor: Actor[Any, Any], held: Collection[Delivery], interval: float) -> None:
+    now = time.monotonic()
+    for delivery in tuple(held):
+        if delivery in held and _needs_beat(delivery, now, interval):
+            await _beat(actor, delivery)
 
 
 def _needs_beat(delivery: Delivery, now: float, interval: float) -> bool:

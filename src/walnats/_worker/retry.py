@@ -47,7 +47,7 @@ def _delay(actor: Actor[Any, Any], attempt: int, exception: BaseException) -> fl
         delays = actor.retry_delay
         return delays[min(attempt, len(delays)) - 1]
     try:
-        delay = actor.retry_delay(attempt, exception)  # type: ignore[arg-type]
+        delay = actor.retry_delay(attempt, exception)  # type: ignore[arg-type]  # it's no Exception where the handler's was none
     except BaseException:  # a SystemExit of the function's is not ours
         logger.exception('retry_delay of actor %r raised an error', actor.name)
         return _FALLBACK_DELAY
@@ -57,7 +57,7 @@ def _delay(actor: Actor[Any, Any], attempt: int, exception: BaseException) -> fl
 def _check_delay(actor: Actor[Any, Any], what: str, delay: object) -> float:
     """Give the delay, or another one if it is none: the message has to go on somehow."""
     try:
-        seconds = float(delay)  # type: ignore[arg-type]
+        seconds = float(delay)  # type: ignore[arg-type]  # that is what is tried out
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if math.isfinite(seconds) and seconds >= 0:

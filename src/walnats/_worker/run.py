@@ -88,12 +88,10 @@ class Run:
             watch.close()
             for grace in self._graces:
                 grace.cancel()
-            try:
-                for listener in self._listeners:
-                    await listener.close()
-            finally:
-                self._pools.close()
-                self.ended.set()
+            for listener in self._listeners:
+                listener.close()
+            self._pools.close()
+            self.ended.set()
 
     def _claims(self) -> list[int]:
         return [listener.claimed for listener in self._listeners]

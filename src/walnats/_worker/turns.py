@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 
 
 class Turns:
@@ -16,37 +15,26 @@ class Turns:
 
     def __init__(self, limit: int, length: float) -> None:
         self.length = length
-        self._free = limit
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._free = asyncio.Semaphore(limit)
+        self._waiting = 0
 
     async def take(self) -> Turn:
         """Wait for a turn."""
-        if self._free > 0:
-            self._free -= 1
-            return Turn(self)
-        coming: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(coming)
+        self._waiting += 1
         try:
-            await coming
-        except asyncio.CancelledError:
-            if coming.done() and not coming.cancelled():
-                self.give_back()
-            else:
-                self._queue.remove(coming)
-            raise
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
         return Turn(self)
 
     def give_back(self) -> None:
         """Pass a turn on to the one that has waited longest."""
-        if self._queue:
-            self._queue.popleft().set_result(None)
-        else:
-            self._free += 1
+        self._free.release()
 
     @property
     def is_wanted(self) -> bool:
         """If somebody waits for a turn."""
-        return bool(self._queue)
+        return self._waiting > 0
 
 
 class Turn:

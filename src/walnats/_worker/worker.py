@@ -24,9 +24,11 @@ import asyncio
 import contextlib
 import signal
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from .. import _dead_letters
+from .._checks import Fields
 from .._jetstream import settings, topology
 from .._names import check_actor_name
 from ..errors import ConsumerNotFoundError, DeclarationError, NotRegisteredError
@@ -141,6 +143,7 @@ class ConnectedActors:
 
         :raises ConsumerNotFoundError: an actor has no consumer, `register` was never called.
         :raises PermissionDeniedError: the NATS user may not ask for messages.
+        :raises ConnectionClosedError: the connection is closed for good.
         :raises DeclarationError: a value that can't be; or the handler of an actor in
             ExecuteIn.PROCESS can't be sent to a process.
         """
@@ -188,6 +191,7 @@ class ConnectedActors:
         :param timeout: seconds that jobs have to end, before they are cancelled and their
             messages are handed back.
         """
+        Fields('shutdown', SimpleNamespace(timeout=timeout)).seconds('timeout', least=0)
         runs = tuple(self._runs)
         self._is_stop_requested = not runs
         for run in runs:

@@ -142,6 +142,7 @@ BAD_HEADERS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'delay': float('nan')}, DeclarationError, "event '.*': delay must be from 0"),
     ({'delay': float('inf')}, DeclarationError, "event '.*': delay must be from 0"),
     ({'delay': 10**11}, DeclarationError, "event '.*': delay must be from 0"),
+    ({'delay': 10**400}, DeclarationError, "event '.*': delay must be from 0"),
 ]
 
 

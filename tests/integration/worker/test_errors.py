@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+import nats
 import pytest
+from tests.integration.worker.conftest import until
 
 import walnats
 from walnats.errors import ConsumerNotFoundError, DeclarationError, PermissionDeniedError
@@ -45,6 +48,14 @@ class Limited:
         async with walnats.Actors(self.actor, dead_letters=None).connect(self.boss) as conn:
             await conn.register()
 
+    async def unregister(self) -> None:
+        async with walnats.Actors(self.actor).connect(self.boss) as conn:
+            await conn.unregister(self.actor.name)
+
+    async def is_asked(self) -> bool:
+        async with await nats.connect(self.boss) as nc:
+            return bool((await nc.jetstream().consumer_info(NAME, self.actor.name)).num_waiting)
+
     async def emit(self, number: int) -> None:
         async with walnats.Events(self.event).connect(self.boss) as conn:
             await conn.emit(self.event, number, sync=True)
@@ -73,7 +84,7 @@ async def test_a_missing_consumer_is_an_error_at_once(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize('burst', [True, False])
-async def test_a_missing_stream_is_the_same(stage: Stage, burst: bool) -> None:  # noqa: FBT001
+async def test_a_missing_stream_is_the_same(stage: Stage, *, burst: bool) -> None:
     async with stage.connect(stage.actor(stage.seen()), register=False) as conn:
         start = time.monotonic()
         with pytest.raises(ConsumerNotFoundError, match='register'):
@@ -88,7 +99,7 @@ async def test_what_is_deleted_while_it_listens(stage: Stage, what: str) -> None
         task = asyncio.create_task(conn.listen())
         await stage.publish(1)
         await seen.wait(1)
-        await asyncio.sleep(0.2)
+        await until(is_asked, stage)
         jetstream = stage.nc.jetstream()
         if what == 'consumer':
             await jetstream.delete_consumer(stage.event.stream_name, 'actor')
@@ -96,6 +107,10 @@ async def test_what_is_deleted_while_it_listens(stage: Stage, what: str) -> None
             await jetstream.delete_stream(stage.event.stream_name)
         with pytest.raises(ConsumerNotFoundError, match='register'):
             await asyncio.wait_for(task, 5)
+
+
+async def is_asked(stage: Stage) -> bool:
+    return bool((await stage.info()).num_waiting)
 
 
 async def test_an_error_of_one_actor_hands_back_the_jobs_of_all(stage: Stage, unique: str) -> None:
@@ -145,8 +160,6 @@ async def test_a_user_who_may_not_ask_for_messages(limited: Limited) -> None:
 
 @pytest.mark.parametrize('limited', [(ACK,)], indirect=True)
 async def test_a_user_who_may_not_on_a_connection_of_the_users(limited: Limited) -> None:
-    import nats  # noqa: PLC0415
-
     await limited.register()
     client = await nats.connect(limited.worker)
     try:
@@ -174,9 +187,13 @@ async def test_the_least_privilege_that_works(limited: Limited) -> None:
 async def test_with_least_privilege_a_consumer_may_be_without_a_leader_for_a_while(
     limited: Limited,
 ) -> None:
-    """The server says the same of one that isn't there: here it comes late."""
+    """The server says the same of one that isn't there: here it comes late, and is made anew."""
     task = asyncio.create_task(limited.listen())
     await asyncio.sleep(1)
+    await limited.register()
+    await until(limited.is_asked)
+    await asyncio.sleep(3)  # as long as the worker is patient: it's another while after that
+    await limited.unregister()
     await limited.register()
     await limited.emit(7)
     assert await asyncio.wait_for(limited.got.get(), 4) == 7
@@ -205,6 +222,8 @@ async def test_with_least_privilege_a_consumer_that_never_comes_is_an_error(
         {'burst': 1},
         {'signals': (12345,)},
         {'signals': 15},
+        {'signals': (signal.SIGKILL,)},
+        {'signals': ([],)},
         {'max_polls': 0},
         {'max_threads': 0},
         {'max_processes': 0},
@@ -215,3 +234,13 @@ async def test_options_that_can_not_be(stage: Stage, options: dict[str, Any]) ->
     async with stage.connect(stage.actor(stage.seen())) as conn:
         with pytest.raises(DeclarationError, match=f'listen: {next(iter(options))}'):
             await conn.listen(**options)
+
+
+@pytest.mark.parametrize('timeout', [-1, float('nan'), 'soon', None], ids=str)
+async def test_a_time_that_can_not_be_is_no_shutdown(stage: Stage, timeout: Any) -> None:
+    seen = stage.seen()
+    async with stage.listening(stage.actor(seen)) as conn:
+        with pytest.raises(DeclarationError, match='shutdown: timeout must be'):
+            await conn.shutdown(timeout)
+        await stage.publish(1)
+        await seen.wait(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,7 +95,8 @@ async def test_a_message_straight_to_the_inbox_is_ignored(
         await stage.nc.flush()
         await stage.publish(2)
         await seen.wait(2)
-        await asyncio.sleep(0.05)
+        await conn.connection.flush()
+        await stage.nc.flush()
     assert seen.numbers == [1, 2]
     assert answers == []
     assert ('that no consumer sent' in caplog.text) == bool(reply)

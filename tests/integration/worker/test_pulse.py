@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import walnats
+
 if TYPE_CHECKING:
     import pytest
     from tests.integration.worker.conftest import Item, Stage
+
+    from walnats.types import ConnectedActors
 
 
 async def test_a_job_longer_than_ack_wait_runs_once(stage: Stage) -> None:
@@ -40,6 +44,33 @@ async def test_messages_that_wait_for_a_slot_are_kept_alive(stage: Stage) -> Non
         assert (await stage.info('one')).num_redelivered == 0
         assert (await stage.info('other')).num_redelivered == 0
     assert sorted(one.numbers + other.numbers) == [0, 0, 1, 1]
+
+
+async def test_an_outage_leaves_room_for_acknowledgements(
+    server: walnats.EmbeddedServer, own: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pending queue has room for two signs of life of each message, and more are due."""
+    may_end = asyncio.Event()
+    seen = own.seen(lambda _: may_end.wait())
+    actors = walnats.Actors(own.actor(seen, ack_wait=0.3), dead_letters=None)
+    async with actors.connect(own.url, pending_size=2500) as conn:
+        await conn.register()
+        await own.publish(range(16))
+        listening = asyncio.create_task(conn.listen())
+        await seen.wait(16)
+        await server.kill()
+        await asyncio.sleep(0.6)  # six signs of life
+        may_end.set()
+        await own.until(_is_idle, conn)
+        await server.start()
+        await conn.shutdown()
+        await listening
+    assert 'sign of life' not in caplog.text
+    assert 'could not be settled' not in caplog.text
+
+
+async def _is_idle(conn: ConnectedActors) -> bool:
+    return conn.status.jobs == 0
 
 
 async def test_a_job_over_its_time_is_cancelled_fails_and_is_retried(

@@ -236,6 +236,26 @@ async def test_a_handler_that_cancels_itself_has_failed(stage: Stage) -> None:
         await stage.wait_settled()
 
 
+async def test_a_handler_that_cancels_itself_and_waits_for_nothing_frees_its_slot(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(_: Item) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        raise walnats.GiveUp('the cancellation comes while the dead letter is stored')
+
+    seen = stage.seen(handler)
+    async with walnats.Actors(stage.actor(seen, max_jobs=1)).connect(stage.url) as conn:
+        await conn.register()
+        listening = asyncio.create_task(conn.listen())
+        await stage.publish(range(2))
+        await seen.wait(2)
+        await conn.shutdown(timeout=1)
+        await listening
+    assert "actor 'actor': the task of message 1 was cancelled, but not by" in caplog.text
+
+
 async def test_a_failed_job_is_logged_once_with_its_traceback(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

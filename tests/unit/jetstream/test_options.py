@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 from urllib.parse import urlparse
 
@@ -40,8 +41,6 @@ def test_time_wait_is_an_alternative_to_the_reconnector() -> None:
 
 
 def test_every_option_is_one_of_nats_py() -> None:
-    import inspect  # noqa: PLC0415
-
     known = inspect.signature(Client.connect).parameters.keys()
     assert known >= ConnectOptions.__optional_keys__
     left_out = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -265,7 +266,7 @@ def test_moment_of_the_start(moment: datetime, expected: str) -> None:
         ('*.*', '*.>', False),
     ],
 )
-def test_takes(pattern: str, subject: str, expected: bool) -> None:  # noqa: FBT001
+def test_takes(pattern: str, subject: str, *, expected: bool) -> None:
     assert settings.takes([pattern], subject) is expected
     assert settings.takes(['other', pattern], subject) is expected
 
@@ -278,14 +279,14 @@ tokens = st.lists(st.sampled_from(['a', 'b', '*']), min_size=1, max_size=3)
 
 
 @unhurried
-@given(tokens, st.booleans(), st.lists(st.sampled_from(['a', 'b']), min_size=1, max_size=4))
+@given(
+    pattern=tokens,
+    subject=st.lists(st.sampled_from(['a', 'b']), min_size=1, max_size=4),
+    more=st.booleans(),
+)
 def test_takes_is_as_a_regular_expression_says(
-    pattern: list[str],
-    more: bool,  # noqa: FBT001
-    subject: list[str],
+    pattern: list[str], subject: list[str], *, more: bool
 ) -> None:
-    import re  # noqa: PLC0415
-
     expression = r'\.'.join('[^.]+' if token == '*' else token for token in pattern)
     if more:
         pattern, expression = [*pattern, '>'], expression + r'(\.[^.]+)+'
