@@ -172,7 +172,7 @@ async def replay(connection: Connection, letter: DeadLetter) -> None:
     headers = {**_of_message(letter.headers), _headers.MSG_ID: f'replay-{letter.seq}-{letter.id}'}
     await store(connection, subject, letter.data, headers, stream=stream)
     with contextlib.suppress(DeadLetterNotFoundError):
-        await discard(connection, letter)
+        await _remove(connection, letter)
 
 
 async def discard(connection: Connection, letter: DeadLetter) -> None:
@@ -180,13 +180,8 @@ async def discard(connection: Connection, letter: DeadLetter) -> None:
 
     :raises DeadLetterNotFoundError: it isn't there any more.
     """
-    body = {'seq': letter.seq, 'no_erase': True}
-    answer = await api.call(connection, f'STREAM.MSG.DELETE.{_names.DEAD_STREAM}', body)
-    if answer.error is None:
-        return
-    if answer.error.err_code in (*api.MESSAGE_NOT_FOUND, api.STREAM_NOT_FOUND):
-        raise _not_found(letter)
-    _raise_unless(answer, (), 'removed')
+    await _check_there(connection, letter)
+    await _remove(connection, letter)
 
 
 def _of_message(headers: dict[str, str] | None) -> dict[str, str]:
@@ -299,8 +294,20 @@ def _moment(text: str | None) -> datetime:
 
 
 async def _check_there(connection: Connection, letter: DeadLetter) -> None:
-    if await _find(connection, {'seq': letter.seq}) is None:
+    stored = await _find(connection, {'seq': letter.seq})
+    # In a stream that was made anew, another letter may have its place.
+    if stored is None or stored.subject != _names.dead_subject(*letter.id.split('.')):
         raise _not_found(letter)
+
+
+async def _remove(connection: Connection, letter: DeadLetter) -> None:
+    body = {'seq': letter.seq, 'no_erase': True}
+    answer = await api.call(connection, f'STREAM.MSG.DELETE.{_names.DEAD_STREAM}', body)
+    if answer.error is None:
+        return
+    if answer.error.err_code in (*api.MESSAGE_NOT_FOUND, api.STREAM_NOT_FOUND):
+        raise _not_found(letter)
+    _raise_unless(answer, (), 'removed')
 
 
 def _not_found(letter: DeadLetter) -> DeadLetterNotFoundError:

@@ -656,6 +656,19 @@ async def test_a_letter_that_is_gone_can_be_neither_replayed_nor_discarded(stage
     assert seen.numbers == [1]
 
 
+async def test_in_a_stream_that_was_made_anew_an_old_letter_is_no_other_one(own: Stage) -> None:
+    async with connect(own, own.actor(giving_up())) as conn:
+        [old] = await die(own, conn, 1)
+        await own.nc.jetstream().delete_stream(STREAM)
+        await conn.register()
+        [letter] = await die(own, conn, 2)
+        assert letter.seq == old.seq
+        for deed in conn.discard, conn.replay:
+            with pytest.raises(DeadLetterNotFoundError):
+                await deed(old)
+        assert await only(conn) == letter
+
+
 async def test_discarding_takes_one_letter(stage: Stage) -> None:
     async with connect(stage, stage.actor(giving_up(), max_jobs=1)) as conn:
         _, second, _ = await die(stage, conn, 1, 2, 3)
