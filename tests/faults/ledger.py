@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 _SAMPLE_INTERVAL = 0.05
 _PAGE = os.sysconf('SC_PAGE_SIZE')
@@ -40,20 +40,20 @@ class Ledger:
 
     def __init__(self, scenario: str) -> None:
         self.scenario = scenario
-        self.acknowledged = _Tally()
-        self.unconfirmed = _Tally()
+        self.acknowledged = Tally()
+        self.unconfirmed = Tally()
         """Emitted with an error: they may be handled or not, the publisher knows to ask again."""
-        self.begun = _Tally()
-        self.handled = _Tally()
-        self.failed = _Tally()
-        self.dead = _Tally()
+        self.begun = Tally()
+        self.handled = Tally()
+        self.failed = Tally()
+        self.dead = Tally()
         self.longest_stall = 0.0
-        """Seconds without progress while a message was being emitted or had to be handled."""
+        """Seconds for which an emit was not answered, or no message was settled though one had
+        to be."""
         self.is_checked = False
         self.has_held = False
-        self._emitting = 0
         self._due = 0
-        self._progress_at = time.monotonic()
+        self._settled_at = time.monotonic()
         self._memory: dict[int, _Memory] = {}
 
     @contextlib.asynccontextmanager
@@ -72,19 +72,26 @@ class Ledger:
         self._memory[pid] = _Memory(pid)
 
     @contextlib.contextmanager
-    def emitting(self) -> Iterator[None]:
-        """Take time that passes for a stall: a publisher waits."""
-        self.note_progress()
-        self._emitting += 1
+    def emitting(self) -> Iterator[Callable[[], None]]:
+        """Take time that passes for a stall: a publisher waits.
+
+        It gives a function that notes that some of many were answered.
+        """
+        answered_at = time.monotonic()
+
+        def note_answer() -> None:
+            nonlocal answered_at
+            answered_at = self._note_stall(since=answered_at)
+
         try:
-            yield
+            yield note_answer
         finally:
-            self.note_progress()
-            self._emitting -= 1
+            note_answer()
 
     def acknowledge(self, number: int) -> None:
         """Note that `emit` said that the message is stored."""
-        self.note_progress()
+        if not self._due:
+            self._settled_at = time.monotonic()
         self.acknowledged.add(number)
         self._due += not self._is_settled(number)
 
@@ -110,13 +117,6 @@ class Ledger:
         self._note_settled(number)
         self.dead.add(number)
 
-    def note_progress(self) -> None:
-        """Note that something goes on; what the ledger is told of does so itself."""
-        now = time.monotonic()
-        if self._emitting or self._due:
-            self.longest_stall = max(self.longest_stall, now - self._progress_at)
-        self._progress_at = now
-
     @property
     def lost(self) -> list[int]:
         """Messages that were acknowledged, and were neither handled nor became a dead letter."""
@@ -133,18 +133,23 @@ class Ledger:
         """The megabytes by which the process that grew most has grown at its peak."""
         return max((each.peak - each.first for each in self._memory.values()), default=0.0)
 
-    def check(self, *, duplicates: int, stall: float, memory: float = 50) -> None:
+    def check(
+        self, *, duplicates: int, stall: float, memory: float = 50, unconfirmed: int = 0
+    ) -> None:
         """Fail where the invariant doesn't hold.
 
         :param duplicates: how many there may be at most.
         :param stall: seconds within which all has to go on, whatever happens.
         :param memory: megabytes by which a process may grow.
+        :param unconfirmed: how many emits may have ended in an error.
         """
-        self.note_progress()
+        self._note_settling()
         self.is_checked = True
         lost = self.lost
         assert self.acknowledged.count, 'nothing was acknowledged: the scenario shows nothing'
         assert not lost, f'{len(lost)} messages are lost: {lost[:_MAX_SHOWN]} …'
+        failed = self.unconfirmed.count
+        assert failed <= unconfirmed, f'{failed} emits ended in an error: over {unconfirmed}'
         assert self.duplicates <= duplicates, f'{self.duplicates} duplicates: over {duplicates}'
         assert self.longest_stall <= stall, f'stalled for {self.longest_stall:.1f} s: over {stall}'
         assert self.memory_growth <= memory, f'grew by {self.memory_growth:.0f} MB: over {memory}'
@@ -167,8 +172,17 @@ class Ledger:
         return bool(self.handled[number] or self.dead[number])
 
     def _note_settled(self, number: int) -> None:
-        self.note_progress()
+        self._note_settling()
         self._due -= bool(self.acknowledged[number]) and not self._is_settled(number)
+
+    def _note_settling(self) -> None:
+        if self._due:
+            self._settled_at = self._note_stall(since=self._settled_at)
+
+    def _note_stall(self, *, since: float) -> float:
+        now = time.monotonic()
+        self.longest_stall = max(self.longest_stall, now - since)
+        return now
 
     async def _sample(self) -> None:
         while True:
@@ -177,7 +191,7 @@ class Ledger:
             await asyncio.sleep(_SAMPLE_INTERVAL)
 
 
-class _Tally:
+class Tally:
     """How often each number came: a byte each, so at most 255 times."""
 
     def __init__(self) -> None:

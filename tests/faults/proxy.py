@@ -47,6 +47,7 @@ class Proxy:
         self._pipes: set[_Pipe] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._traps: list[tuple[re.Pattern[bytes], Way, asyncio.Event]] = []
+        self._heard: list[tuple[Way, bytearray]] = []
         self._passing = {way: _set_event() for way in (Way.UP, Way.DOWN)}
 
     async def __aenter__(self) -> Self:
@@ -91,6 +92,12 @@ class Proxy:
         self._traps.append((re.compile(pattern), way, sprung))
         return sprung
 
+    def overhear(self, way: Way) -> bytearray:
+        """Give what will have been sent that way from now on, over all connections."""
+        heard = bytearray()
+        self._heard.append((way, heard))
+        return heard
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
@@ -111,11 +118,14 @@ class Proxy:
 
     async def _run(self, pipe: _Pipe) -> None:
         try:
-            await pipe.run(lambda: self.delay, self._spring_traps)
+            await pipe.run(lambda: self.delay, self._look)
         finally:
             self._pipes.discard(pipe)
 
-    def _spring_traps(self, data: bytes, way: Way) -> None:
+    def _look(self, data: bytes, way: Way) -> None:
+        for heard_way, heard in self._heard:
+            if way is heard_way:
+                heard.extend(data)
         for trap in tuple(self._traps):
             pattern, trapped_way, sprung = trap
             if way is trapped_way and pattern.search(data):

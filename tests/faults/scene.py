@@ -9,16 +9,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
+import pytest
 
 import walnats
-from walnats.errors import WalnatsError
+from walnats.errors import JetStreamTimeoutError, WalnatsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from walnats.types import ConnectedActors, ConnectedEvents
 
-    from .ledger import Ledger
+    from .ledger import Ledger, Tally
 
 ACK_WAIT = 1.0
 SHUTDOWN = 5.0
@@ -124,10 +125,13 @@ class Scene:
         tasks = [asyncio.create_task(self._emit_until(stopping, conn, pause)) for _ in range(lanes)]
         try:
             yield
-        finally:
             stopping.set()
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def emit(self, conn: ConnectedEvents, count: int, *, delay: float | None = None) -> int:
         """Emit so many numbers, one after the other, and give the last one."""
@@ -138,25 +142,26 @@ class Scene:
 
     async def emit_many(self, conn: ConnectedEvents, numbers: Iterable[int]) -> None:
         """Emit the numbers from 0 on in bulk."""
-        with self.ledger.emitting():
+        with self.ledger.emitting() as note_answer:
             summary = await conn.emit_many(
                 self.event,
                 numbers,
                 meta=self._meta(),
-                progress=lambda _: self.ledger.note_progress(),
+                progress=lambda _: note_answer(),
             )
         for number in range(summary.stored + summary.duplicates):
             self.ledger.acknowledge(number)
 
     async def reach(self, count: int, seconds: float = PATIENCE) -> None:
         """Wait until so many messages were handled."""
-        await until(lambda: self.ledger.handled.count >= count, seconds=seconds)
+        await _reach(self.ledger.handled, 'handled', count, seconds)
 
     async def progress(self, count: int = 20, seconds: float = PATIENCE) -> None:
         """Wait until so many more messages were acknowledged and handled."""
-        acknowledged, handled = self.ledger.acknowledged.count, self.ledger.handled.count
-        await until(lambda: self.ledger.acknowledged.count >= acknowledged + count, seconds=seconds)
-        await until(lambda: self.ledger.handled.count >= handled + count, seconds=seconds)
+        acknowledged, handled = self.ledger.acknowledged, self.ledger.handled
+        goals = acknowledged.count + count, handled.count + count
+        await _reach(acknowledged, 'acknowledged', goals[0], seconds)
+        await _reach(handled, 'handled', goals[1], seconds)
 
     async def finish(self, conn: ConnectedActors, seconds: float = PATIENCE) -> None:
         """Wait until the server has nothing more for the actor, and read the dead letters."""
@@ -164,8 +169,8 @@ class Scene:
         while await self.unsettled(conn):
             assert time.monotonic() < deadline, 'the actor has not settled everything'
             await asyncio.sleep(0.02)
-        async for letter in conn.dead_letters():
-            self.ledger.bury(letter.message())
+        for number in await self._read_letters(conn, deadline):
+            self.ledger.bury(number)
 
     async def unsettled(self, conn: ConnectedActors) -> int:
         """How many messages the actor hasn't settled; 1 if nobody knows just now."""
@@ -175,6 +180,14 @@ class Scene:
         except (nats.errors.Error, TimeoutError):
             return 1
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def _read_letters(self, conn: ConnectedActors, deadline: float) -> list[int]:
+        """Give the numbers that are dead letters; their stream's only server may be starting."""
+        while True:
+            try:
+                return [letter.message() async for letter in conn.dead_letters()]
+            except JetStreamTimeoutError:
+                assert time.monotonic() < deadline, 'the dead letters can not be read'
 
     def _meta(self) -> dict[str, str] | None:
         return {'Padding': 'x' * self.padding} if self.padding else None
@@ -196,6 +209,13 @@ class Scene:
                 self.ledger.doubt(number)
             else:
                 self.ledger.acknowledge(number)
+
+
+async def _reach(tally: Tally, what: str, goal: int, seconds: float) -> None:
+    try:
+        await until(lambda: tally.count >= goal, seconds=seconds)
+    except TimeoutError:
+        pytest.fail(f'{goal - tally.count} more were to be {what} within {seconds:g} s')
 
 
 async def until(condition: Callable[..., Any], *args: Any, seconds: float = PATIENCE) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ import nats
 import pytest
 
 import walnats
+
+from .proxy import Proxy, Way
+from .scene import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,15 +54,19 @@ class Flood:
             'actor', self.event, self._handle, ack_wait=ACK_WAIT, max_jobs=SLOTS
         )
         self.handled: list[int] = []
+        self.on_handled: Callable[[], object] = lambda: None
+        """Called with each message that was handled."""
         self._jetstream = nc.jetstream(timeout=PATIENCE)
         self._reached = asyncio.Event()
         self._goal = 0
 
-    async def listen_until(self, conn: ConnectedActors, count: int) -> asyncio.Task[None]:
+    async def listen_until(
+        self, conn: ConnectedActors, count: int, *, max_jobs: int = SLOTS
+    ) -> asyncio.Task[None]:
         """Listen, and go on once so many were handled."""
         self._goal = count
         self._reached.clear()
-        listening = asyncio.create_task(conn.listen(max_jobs=SLOTS))
+        listening = asyncio.create_task(conn.listen(max_jobs=max_jobs))
         await self._reached.wait()
         return listening
 
@@ -72,6 +80,7 @@ class Flood:
 
     async def _handle(self, number: int) -> None:
         self.handled.append(number)
+        self.on_handled()
         if len(self.handled) >= self._goal:
             self._reached.set()
 
@@ -125,3 +134,42 @@ async def test_what_is_on_its_way_is_still_handled(server: walnats.EmbeddedServe
             await shut_down(conn, await flood.listen_until(conn, len(flood.handled) + 1))
     await nc.close()
     assert sorted(flood.handled) == list(range(ROUNDS * STEP))
+
+
+@pytest.mark.parametrize('is_passed', [False, True], ids=['own', 'passed'])
+async def test_unsub_goes_in_front_of_the_ping(
+    server_url: str, nc: Client, flood: Flood, *, is_passed: bool
+) -> None:
+    """Else the PONG says nothing: a message that comes between the two would be dropped."""
+    async with Proxy(server_url) as proxy:
+        client = await nats.connect(proxy.url) if is_passed else None
+        async with walnats.Actors(flood.actor).connect(client or proxy.url) as conn:
+            await conn.register()
+            await nc.publish(flood.event.name, b'1')
+            listening = await flood.listen_until(conn, 1)
+            sent = proxy.overhear(Way.UP)
+            await shut_down(conn, listening)
+    commands = re.findall(rb'^(?:UNSUB|PING)\b', sent, re.MULTILINE)
+    assert commands[:2] == [b'UNSUB', b'PING'], commands
+
+
+async def test_what_was_asked_for_is_waited_for_before_the_end(
+    server_url: str, nc: Client, flood: Flood
+) -> None:
+    """A server that is slow may have taken messages out for us: after UNSUB it would drop them."""
+    async with Proxy(server_url) as proxy, walnats.Actors(flood.actor).connect(proxy.url) as conn:
+        await conn.register()
+        await nc.publish(flood.event.name, b'1')
+        flood.on_handled = lambda: proxy.hold(Way.DOWN)
+        sent = proxy.overhear(Way.UP)
+        listening = await flood.listen_until(conn, 1, max_jobs=1)
+        flood.on_handled = lambda: None
+        await until(lambda: b'no_wait' in sent)
+        await nc.publish(flood.event.name, b'2')
+        stopping = asyncio.create_task(shut_down(conn, listening))
+        await asyncio.sleep(0.3)  # until it would have said so
+        assert b'UNSUB' not in sent, 'it ended before the server had answered'
+        proxy.release()
+        await stopping
+        await flood.check_nothing_is_held()
+    assert flood.handled == [1, 2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +17,7 @@ from walnats.errors import (
 )
 
 from .scale import only_in_chaos, pick
-from .scene import PATIENCE, SHUTDOWN, Scene, until
+from .scene import PATIENCE, Scene, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
     from walnats.types import ConnectedActors
 
     from .ledger import Ledger
+
+NOTICED = 7.0
+"""Seconds until two signs of life are missed: with its consumer the server forgets, without a word,
+a request that it hasn't looked at yet."""
 
 
 @pytest.fixture
@@ -41,12 +44,12 @@ def history(ledger: Ledger) -> Scene:
 
 async def ended(task: asyncio.Task[None], conn: ConnectedActors) -> None:
     """Check that `listen` ends soon, by an error that names the actor, without asking on and on."""
-    sent, began = conn.connection.nc.stats['out_msgs'], time.monotonic()
-    async with asyncio.timeout(SHUTDOWN):
-        with pytest.raises(ConsumerNotFoundError, match=r"'actor'.*register"):
-            await task
+    sent = conn.connection.nc.stats['out_msgs']
+    await asyncio.wait({task}, timeout=NOTICED)
+    assert task.done(), 'it listens on, though its consumer is gone'
+    with pytest.raises(ConsumerNotFoundError, match=r"'actor'.*register"):
+        await task
     assert conn.connection.nc.stats['out_msgs'] - sent < 200
-    assert time.monotonic() - began < 3
 
 
 async def test_consumer_deleted_while_listening(
@@ -63,7 +66,8 @@ async def test_consumer_deleted_while_listening(
                 await worker.register()
         async with history.listening(worker):
             await history.finish(worker)
-    history.ledger.check(duplicates=history.ledger.acknowledged.count * pick(1, 5), stall=3)
+    times = pick(1, 5)
+    history.ledger.check(duplicates=history.ledger.acknowledged.count * times, stall=NOTICED)
 
 
 async def test_stream_deleted(scene: Scene, server: walnats.EmbeddedServer) -> None:
@@ -100,7 +104,7 @@ async def test_stream_full_with_refusal(ledger: Ledger, server: walnats.Embedded
             with pytest.raises(EmitManyError) as caught:
                 await publisher.emit_many(scene.event, numbers)
             failed = {failure.message for failure in caught.value.failed}
-            assert all(isinstance(each.error, StreamFullError) for each in caught.value.failed)
+            assert {type(each.error) for each in caught.value.failed} == {StreamFullError}
             assert len(failed) == 10
             for number in set(numbers) - failed:
                 ledger.acknowledge(number)
@@ -177,6 +181,7 @@ async def test_disk_full(scene: Scene, small_disk: Path, limit: str) -> None:
         async with asyncio.timeout(120):
             while not scene.ledger.unconfirmed.count:
                 await scene.emit(publisher, 1)
+                assert scene.ledger.acknowledged.count < 1000, 'there is no room for so many'
         async with scene.listening(worker):
             await scene.finish(worker)
             stored = scene.ledger.acknowledged.count
@@ -186,4 +191,4 @@ async def test_disk_full(scene: Scene, small_disk: Path, limit: str) -> None:
             await scene.emit(publisher, 10)
             assert scene.ledger.acknowledged.count == stored + 10
             await scene.finish(worker)
-    scene.ledger.check(duplicates=64, stall=45)
+    scene.ledger.check(duplicates=64, stall=45, unconfirmed=1)

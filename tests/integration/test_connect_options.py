@@ -216,6 +216,7 @@ async def test_callback_that_never_ends_is_cancelled(
 ) -> None:
     """Nobody would reconnect, and leaving would take for ever."""
     monkeypatch.setattr('walnats._jetstream.opening._CALLBACK_TIMEOUT', 0.05)
+    monkeypatch.setattr('walnats._jetstream.connection._FLUSH_TIMEOUT', 0.05)
     created = walnats.Event('created', str)
 
     async def on_error(_: Exception) -> None:

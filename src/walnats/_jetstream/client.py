@@ -170,7 +170,7 @@ class WalnatsClient(Client):
         await self._process_op_err(nats.errors.Error('nats: ' + err_msg.strip("'")))
 
     async def _connect_to_server(self, s: Srv) -> None:
-        # An attempt that failed late: nats-py would leave its socket open and its tasks running.
+        # Of an attempt that failed: nats-py would leave its socket open and its tasks running.
         for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
             if task is not None:
                 task.cancel()
@@ -179,12 +179,8 @@ class WalnatsClient(Client):
             await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
-        try:
-            with _as_expected():
-                await super()._process_connect_init()
-        except BaseException:
-            abort(self)  # nats-py would leave it open, and open another one
-            raise
+        with _as_expected():
+            await super()._process_connect_init()
 
     async def _process_info(
         self,

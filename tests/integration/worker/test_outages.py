@@ -18,6 +18,7 @@ from walnats.errors import ConnectionClosedError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tests.integration.conftest import Api
     from tests.integration.worker.conftest import Item, Stage
 
     import walnats
@@ -81,6 +82,36 @@ async def test_a_request_that_is_lost_silently_is_made_again(stage: Stage, proxy
         await asyncio.wait_for(proxy.lost.wait(), 5)
         proxy.loses_requests = False
         await seen.wait(1, seconds=8)
+        await conn.shutdown(timeout=1)
+        await task
+
+
+async def limit_expires(api: Api, stage: Stage, seconds: int) -> None:
+    """Have the server refuse requests that last longer; 0 for no limit."""
+    stream = stage.event.stream_name
+    config = {**await api.read_consumer(stream, 'actor'), 'max_expires': seconds * 10**9}
+    body = {'stream_name': stream, 'config': config, 'action': 'update'}
+    answer = await api.call(f'CONSUMER.CREATE.{stream}.actor', body)
+    assert 'error' not in answer, answer
+
+
+async def test_requests_that_are_refused_are_not_made_on_and_on(
+    stage: Stage, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def is_refused() -> bool:
+        return 'MaxRequestExpires' in caplog.text
+
+    seen = stage.seen()
+    async with stage.connect(stage.actor(seen)) as conn:
+        await limit_expires(api, stage, 1)
+        await stage.publish(1)
+        task = asyncio.create_task(conn.listen())
+        await stage.until(is_refused)
+        sent = conn.connection.nc.stats['out_msgs']
+        await asyncio.sleep(0.5)
+        assert conn.connection.nc.stats['out_msgs'] - sent < 5, 'it does not pause'
+        await limit_expires(api, stage, 0)
+        await seen.wait(1)
         await conn.shutdown(timeout=1)
         await task
 
