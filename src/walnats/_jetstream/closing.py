@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -50,9 +50,9 @@ async def end(task: asyncio.Task[None]) -> None:
 
 def abort(client: Client) -> None:
     """Drop the connection without waiting until all is sent."""
-    writer = _writer(client)
-    if writer is not None:
-        writer.transport.abort()
+    socket = _socket(client)
+    if socket is not None:
+        socket.abort()
 
 
 async def _stop_reconnecting(client: Client) -> None:
@@ -63,11 +63,15 @@ async def _stop_reconnecting(client: Client) -> None:
 
 
 def _has_unsent(client: Client) -> bool:
-    writer = _writer(client)
-    return writer is not None and writer.transport.get_write_buffer_size() > 0
+    socket = _socket(client)
+    return socket is not None and socket.get_write_buffer_size() > 0
 
 
-def _writer(client: Client) -> asyncio.StreamWriter | None:
-    """Give what writes to the socket. None before there is one, and for a WebSocket."""
-    writer: asyncio.StreamWriter | None = getattr(client._transport, '_io_writer', None)  # noqa: SLF001 -- nothing public does it
-    return writer
+def _socket(client: Client) -> asyncio.WriteTransport | None:
+    """Give the transport below TLS: in older Pythons, one of TLS that was closed can't be aborted.
+
+    None before there is one, and for a WebSocket.
+    """
+    writer: Any = getattr(client._transport, '_bare_io_writer', None)  # noqa: SLF001 -- nothing public does it
+    transport: asyncio.WriteTransport | None = None if writer is None else writer.transport
+    return transport
