@@ -69,6 +69,36 @@ async def test_attempts_that_fail_leave_nothing_open(
     await until(lambda: asyncio.all_tasks() == tasks)
 
 
+async def test_what_is_unsent_does_not_keep_it_from_reconnecting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """nats-py waits until it is sent, to a server that takes nothing any more."""
+    monkeypatch.setattr('walnats._jetstream.connection._FLUSH_TIMEOUT', 0.05)
+    attempts, over = 0, asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        writer.write(b'INFO {"headers": true, "max_payload": 1000000}\r\n')
+        while not (await reader.readline()).startswith(b'PING'):
+            pass
+        transport: Any = writer.transport
+        transport.pause_reading()
+        writer.write(b'PONG\r\n')
+        await over.wait()
+        transport.abort()
+
+    event = walnats.Event('created', bytes)
+    async with await asyncio.start_server(serve, '127.0.0.1', 0) as listener:
+        url = f'nats://127.0.0.1:{listener.sockets[0].getsockname()[1]}'
+        async with walnats.Events(event).connect(url, ping_interval=0.1) as conn:
+            for _ in range(16):
+                await conn.connection.publish('created', bytes(500_000))
+                await asyncio.sleep(0)
+            await until(lambda: attempts > 1)
+            over.set()
+
+
 @pytest.mark.parametrize('is_passed', [False, True], ids=['ours', 'passed'])
 async def test_a_cancellation_is_not_swallowed(
     server: walnats.EmbeddedServer, *, is_passed: bool

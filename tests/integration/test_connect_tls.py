@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import ipaddress
 import ssl
@@ -18,6 +19,7 @@ import walnats
 from walnats.errors import ConnectError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from .conftest import FakeHost
@@ -130,6 +132,53 @@ async def test_proxy_that_takes_tls_away(certificate: Path, trusting: ssl.SSLCon
     events = walnats.Events(walnats.Event('created', str))
     async with listener, events.connect(url, tls=trusting, tls_handshake_first=True) as conn:
         assert conn.connection.nc.is_connected
+
+
+@contextlib.asynccontextmanager
+async def falling_silent(certificate: Path, *, after: bytes) -> AsyncIterator[str]:
+    """Give the URL of a server that speaks TLS, and reads nothing any more after a command."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"headers": true, "max_payload": 1000}\r\n')
+        while not (await reader.readline()).startswith(after):
+            pass
+        transport: Any = writer.transport
+        transport.pause_reading()
+        if after == b'PING':
+            writer.write(b'PONG\r\n')
+        await over.wait()
+        transport.abort()
+
+    over = asyncio.Event()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    async with await asyncio.start_server(serve, '127.0.0.1', 0, ssl=context) as listener:
+        yield f'tls://127.0.0.1:{listener.sockets[0].getsockname()[1]}'
+        over.set()
+
+
+async def test_deadline_of_a_server_that_falls_silent(
+    certificate: Path, trusting: ssl.SSLContext
+) -> None:
+    """TLS would wait half a minute for it to close the connection, too."""
+    options: Any = {'tls': trusting, 'tls_handshake_first': True, 'connect_timeout': 0.4}
+    async with falling_silent(certificate, after=b'CONNECT') as url, asyncio.timeout(5):
+        with pytest.raises(ConnectError, match=r'within 0\.4 s'):
+            await emit(url, **options)
+
+
+async def test_leaving_a_server_that_has_fallen_silent(
+    certificate: Path, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('walnats._jetstream.connection._FLUSH_TIMEOUT', 0.1)
+    monkeypatch.setattr('walnats._jetstream.closing._CLOSE_TIMEOUT', 0.1)
+    events = walnats.Events(walnats.Event('created', str))
+    async with (
+        falling_silent(certificate, after=b'PING') as url,
+        asyncio.timeout(5),
+        events.connect(url, tls=trusting, tls_handshake_first=True),
+    ):
+        pass
 
 
 @pytest.mark.parametrize('scheme', ['tls', 'nats'])

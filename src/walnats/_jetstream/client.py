@@ -17,7 +17,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
-from .closing import abort
+from .closing import abort, abort_soon
 from .credentials import use_keys
 from .parser import MessageParser
 
@@ -169,8 +169,12 @@ class WalnatsClient(Client):
             return
         await self._process_op_err(nats.errors.Error('nats: ' + err_msg.strip("'")))
 
+    async def _attempt_reconnect(self) -> None:
+        abort_soon(self)  # nats-py waits until what is unsent is sent, however long that takes
+        await super()._attempt_reconnect()
+
     async def _connect_to_server(self, s: Srv) -> None:
-        # Of an attempt that failed: nats-py would leave its socket open and its tasks running.
+        # Of an attempt that failed late: nats-py leaves its socket open and its tasks running.
         for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
             if task is not None:
                 task.cancel()
@@ -179,8 +183,12 @@ class WalnatsClient(Client):
             await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
-        with _as_expected():
-            await super()._process_connect_init()
+        try:
+            with _as_expected():
+                await super()._process_connect_init()
+        except BaseException:
+            abort(self)  # nats-py leaves it open, or waits long for a silent peer to close it, too
+            raise
 
     async def _process_info(
         self,

@@ -1,4 +1,7 @@
-"""Ends a client of nats-py, whatever it is doing, and leaves nothing behind."""
+"""Ends a client of nats-py, whatever it is doing.
+
+Its connection can only be aborted if it's one of TCP: a WebSocket is closed in its own time.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,9 @@ async def close(client: Client) -> None:
             logger.error('connection closed during an outage: %d messages were never sent', count)
     closing = asyncio.create_task(client.close())
     await asyncio.wait({closing}, timeout=_CLOSE_TIMEOUT)
-    if not closing.done() and _has_unsent(client):
-        logger.error('NATS takes nothing any more: what was sent last may be lost')
+    if not closing.done():
+        if _has_unsent(client):
+            logger.error('NATS takes nothing any more: what was sent last may be lost')
         abort(client)
     await closing
 
@@ -42,10 +46,12 @@ async def discard(client: Client) -> None:
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel it until it's over: what it waits for may swallow a cancellation."""
+    """Cancel it until it's over, however: what it waits for may swallow a cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCEL_INTERVAL)
+    if not task.cancelled():
+        task.exception()  # nats-py raises one now and then, and nobody would have asked for it
 
 
 def abort(client: Client) -> None:
@@ -53,6 +59,13 @@ def abort(client: Client) -> None:
     socket = _socket(client)
     if socket is not None:
         socket.abort()
+
+
+def abort_soon(client: Client) -> None:
+    """Drop the connection that there is now, in a second if it isn't closed by then."""
+    socket = _socket(client)
+    if socket is not None:
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, socket.abort)
 
 
 async def _stop_reconnecting(client: Client) -> None:

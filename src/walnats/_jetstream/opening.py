@@ -92,12 +92,14 @@ async def open_connection(server: str | list[str], options: ConnectOptions) -> C
             raise events.connect_error(deadline)
         await connecting
     except (nats.errors.Error, OSError) as exc:
-        await _abandon(connecting, client)
+        await end(connecting)
+        await discard(client)
         if isinstance(exc, ConnectError):
             raise
         raise events.connect_error(deadline, exc) from exc
     except BaseException:
-        await _abandon(connecting, client)
+        await end(connecting)
+        await discard(client)
         raise
     events.connection = Connection(client)
     return events.connection
@@ -221,11 +223,3 @@ def _text(error: BaseException | None) -> str:
     if error is None or isinstance(error, asyncio.TimeoutError):
         return 'no answer'
     return str(error).removeprefix('nats: ') or type(error).__name__
-
-
-async def _abandon(connecting: asyncio.Task[None], client: WalnatsClient) -> None:
-    """End the attempt to connect."""
-    await end(connecting)
-    if not connecting.cancelled():
-        connecting.exception()
-    await discard(client)

@@ -57,9 +57,9 @@ class _Request:
     remaining: int
     """An estimate: as if requests were served one after another, they are in fact by turns."""
     ends_at: float
-    """When it is over for sure, however slow the server is."""
+    """When it is over, however slow the server is."""
     counted_until: float
-    """Until when what remains of it is counted as outstanding."""
+    """Until when what remains of it is counted as outstanding; after that it's forgotten."""
     heartbeat: bool
     is_short: bool
     generation: int
@@ -284,7 +284,7 @@ class Pull:
         for request in others:
             request.counted_until = min(request.counted_until, soon)
         if others:
-            asyncio.get_running_loop().call_later(_DOUBT, self._find_ended)
+            asyncio.get_running_loop().call_later(_DOUBT + 0.01, self._find_ended)
 
     def _reset(self) -> None:
         """Forget the requests that went over another connection: the server knows none of them."""
