@@ -15,10 +15,12 @@ from ._cloud_event import CloudEvent
 from ._event import BaseEvent, Event
 from ._publisher.headers import build_headers
 from .errors import (
+    JetStreamDisabledError,
     JetStreamError,
     NotConfirmedError,
     OutboundBufferLimitError,
     StreamFullError,
+    StreamNotFoundError,
     WalnatsError,
 )
 
@@ -82,12 +84,14 @@ class Clock:
         :raises WalnatsError: the event can't be emitted at all, see `ConnectedEvents.emit`.
         """
         last = time.time() // self.period
+        has_stored = False
         while True:
             last = await self._wait_for_tick(after=last)
             try:
                 await self._emit(conn, last)
+                has_stored = True
             except WalnatsError as exc:
-                if burst or not _may_pass(exc):
+                if burst or not _may_pass(exc, has_stored=has_stored):
                     raise
                 logger.error('the tick is left out: %s', exc)  # noqa: TRY400 -- the traceback would tell nothing more
             if burst:
@@ -110,8 +114,14 @@ class Clock:
         await conn.emit(self.event, moment, uid=uid, meta=meta, sync=True)
 
 
-def _may_pass(error: WalnatsError) -> bool:
-    """Tell whether a later tick may be stored though nobody has mended anything."""
+def _may_pass(error: WalnatsError, *, has_stored: bool) -> bool:
+    """Tell whether a later tick may be stored though nobody has mended anything.
+
+    :param has_stored: if a tick was stored before. For one who may not ask for the stream, one
+        that has no leader looks like none at all.
+    """
+    if isinstance(error, (StreamNotFoundError, JetStreamDisabledError)):
+        return has_stored
     if type(error) is JetStreamError:  # not one of the more exact ones below it
         return error.code == _UNAVAILABLE
     return isinstance(error, (NotConfirmedError, OutboundBufferLimitError, StreamFullError))

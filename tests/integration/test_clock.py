@@ -223,6 +223,30 @@ async def test_an_event_that_can_not_be_emitted_ends_the_clock(
             await clock.run(conn)
 
 
+async def test_a_stream_that_is_gone_for_a_while_is_missed_for_as_long(
+    server_url: str, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For one who may not ask, a stream without a leader looks as if it were gone."""
+    clock = make_clock(f'{unique}-gone')
+    async with walnats.Events(clock.event).connect(server_url) as conn:
+        await conn.register()
+        jetstream, stream = conn.connection.nc.jetstream(), clock.event.stream_name
+        running = asyncio.create_task(clock.run(conn))
+
+        async def wait_until_stored() -> None:
+            async with asyncio.timeout(10):
+                while not (await jetstream.stream_info(stream)).state.last_seq:
+                    await asyncio.sleep(0.01)
+
+        await wait_until_stored()
+        await jetstream.delete_stream(stream)
+        await wait_until_left_out(caplog)
+        await conn.register()
+        await wait_until_stored()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(walnats.DeclarationError, match='period'):
         walnats.Clock(period=0)
