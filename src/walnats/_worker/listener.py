@@ -314,6 +314,8 @@ class Listener:
             if job.is_observed:
                 await job.report(outcome)
         except asyncio.CancelledError:
+            if self._jobs.cancelled:
+                raise
             # By a handler that cancels its own task, and then waits for nothing: it comes out here.
             logger.warning(
                 'actor %r: the task of message %s was cancelled, but not by the worker; if the '
@@ -338,9 +340,11 @@ class Listener:
         self._put_off_count += 1
         self._slots.release()
         self._wake()
-        await burst.over.wait()
-        self._slots.retake()
-        self._put_off_count -= 1
+        try:
+            await burst.over.wait()
+        finally:
+            self._slots.retake()
+            self._put_off_count -= 1
 
     async def _outlive(self, job: Job) -> None:
         """Keep the slot of a job that was given up, but goes on in its pool."""

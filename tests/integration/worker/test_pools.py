@@ -465,6 +465,27 @@ async def other_worker_gets(stage: Stage, name: str, seen: list[int]) -> bool:
 # --- Ending ------------------------------------------------------------------------------
 
 
+async def test_a_thread_that_goes_on_does_not_keep_the_loop_from_its_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr('walnats._worker.run._HAND_BACK_TIMEOUT', 0.1)
+    before = asyncio.all_tasks()
+    async with place.stage.connect(place.actor(ExecuteIn.THREAD)) as conn:
+        await place.publish('wait')
+        listening = asyncio.create_task(conn.listen())
+        await place.wait('1.start.1')
+        listening.cancel()
+        await asyncio.wait({listening})
+    left = asyncio.all_tasks() - before
+    for task in left:  # as `asyncio.run` does it at the end
+        task.cancel()
+    _, going_on = await asyncio.wait(left, timeout=1)
+    place.go()
+    assert left
+    assert not going_on
+    assert 'but not by the worker' not in caplog.text
+
+
 @each_pool
 async def test_shutdown_waits_for_jobs_in_pools(place: Place, pool: ExecuteIn) -> None:
     async with place.stage.connect(place.actor(pool)) as conn:

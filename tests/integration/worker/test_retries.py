@@ -256,6 +256,23 @@ async def test_a_handler_that_cancels_itself_and_waits_for_nothing_frees_its_slo
     assert "actor 'actor': the task of message 1 was cancelled, but not by" in caplog.text
 
 
+async def test_a_handler_that_cancels_itself_does_not_keep_a_burst_from_its_end(
+    stage: Stage,
+) -> None:
+    def handler(_: Item) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        raise ValueError('the cancellation comes while the retry is put off')
+
+    seen = stage.seen(handler)
+    actor = stage.actor(seen, max_jobs=1)
+    async with stage.connect(actor):
+        await stage.publish(range(2))
+        await stage.burst(actor)
+    assert seen.numbers == [0, 1]
+
+
 async def test_a_failed_job_is_logged_once_with_its_traceback(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
