@@ -152,7 +152,7 @@ class ConnectedEvents:
 
         :param messages: an iterable or an async iterable.
         :param uid: a function that gives the uid of a message, always a string.
-        :param trace_id: for all messages.
+        :param trace_id: for all messages. So is the trace context of the current span.
         :param delay: seconds for which each message is held back, from when it's taken.
         :param meta: headers for all messages. A CloudEvent goes only with `uid`, because its
             id would be the uid of all.

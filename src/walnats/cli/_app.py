@@ -59,11 +59,19 @@ def run() -> None:
         code = _call()
         sys.stdout.flush()  # Python itself may keep silent about what it can't write at the exit
     except OSError as error:  # of a full disk, for instance
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # don't try once more
-        if not isinstance(error, BrokenPipeError):  # whoever reads the output has enough of it
-            show_error(str(error))
         code = FAILED
+        if not isinstance(error, BrokenPipeError):  # whoever reads the output has enough of it
+            show_error(str(error) or type(error).__name__)
+        _flush_or_drop()
     sys.exit(code)
+
+
+def _flush_or_drop() -> None:
+    """Print what is still to be printed, or keep Python from trying it once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def load_commands(names: Iterable[str] = _COMMANDS) -> None:

@@ -34,9 +34,9 @@ def show_error(text: str) -> None:
     _show_marked('error:', 'bold red', text)
 
 
-def show_warning(text: str) -> None:
+def show_warning(text: str, console: Console = err) -> None:
     """Show, in one line, what went well but may not be what was wanted."""
-    _show_marked('warning:', 'bold yellow', text)
+    _show_marked('warning:', 'bold yellow', text, console)
 
 
 def show_note(text: str) -> None:
@@ -87,8 +87,8 @@ def printable(text: str) -> str:
     return ''.join('\ufffd' if unicodedata.category(char) in _STEERING else char for char in text)
 
 
-def _show_marked(mark: str, style: str, text: str) -> None:
-    err.print(Text.assemble((mark, style), ' ', printable(' '.join(text.split()))))
+def _show_marked(mark: str, style: str, text: str, console: Console = err) -> None:
+    console.print(Text.assemble((mark, style), ' ', printable(' '.join(text.split()))))
 
 
 def bordered(columns: Sequence[str], rows: Iterable[Sequence[Cell]], title: str = '') -> Table:

@@ -16,7 +16,7 @@ from .._jetstream.survey import Consumer, Stream, survey
 from ..errors import JetStreamError
 from ._app import app
 from ._connect import connect, where
-from ._output import Cell, bordered, out, show_json, show_note, show_table, show_warning
+from ._output import Cell, bordered, err, out, show_json, show_note, show_table, show_warning
 from ._server import ServerOptions, takes_server
 from ._stop import stop_signals
 from ._units import Duration, duration_option, show_duration, show_size
@@ -86,7 +86,8 @@ async def _watch(server: ServerOptions, look: Look, show: Show, interval: float)
                 try:
                     show(await look(connection), live=live)
                 except JetStreamError as error:
-                    show_warning(str(error))
+                    # What goes elsewhere in a terminal would be drawn over.
+                    show_warning(str(error), live.console if out.is_terminal else err)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopped.wait(), interval)
 
