@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
+from aiohttp import test_utils, web
 from nats.aio.client import Client
 
 import walnats
+from walnats.errors import ConnectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +71,49 @@ async def test_attempts_that_fail_leave_nothing_open(
             assert host.open <= 2
         await until(lambda: host.open == 0)
     await until(lambda: asyncio.all_tasks() == tasks)
+
+
+class WebSocketHost:
+    """Speaks like a nats-server over WebSockets, and refuses all connections but the first ones."""
+
+    def __init__(self, accepted: int) -> None:
+        self.attempts = 0
+        self.open = 0
+        self._accepted = accepted
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        self.attempts += 1
+        self.open += 1
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_bytes(b'INFO {"headers": true, "max_payload": 1000}\r\n')
+        while not (await socket.receive_bytes()).startswith(b'PING'):
+            pass
+        if self.attempts <= self._accepted:
+            await socket.send_bytes(b'PONG\r\n')  # and then the connection is lost
+        else:
+            await socket.send_bytes(b"-ERR 'not now'\r\n")
+            await socket.receive()  # until the client closes it
+        self.open -= 1
+        return socket
+
+
+# nats-py calls aiohttp so.
+@pytest.mark.filterwarnings("ignore:parameter 'timeout' of type 'float':DeprecationWarning")
+@pytest.mark.parametrize('accepted', [0, 1])
+async def test_attempts_over_a_websocket_leave_nothing_open(accepted: int) -> None:
+    host, app = WebSocketHost(accepted), web.Application()
+    app.router.add_get('/', host.serve)
+    async with test_utils.TestServer(app) as server:
+        url = f'ws://127.0.0.1:{server.port}'
+        options: Any = {'reconnect_time_wait': 0.01, 'connect_timeout': 1}
+        registry = walnats.Events(walnats.Event('created', str))
+        with pytest.raises(ConnectError) if accepted == 0 else contextlib.nullcontext():
+            async with registry.connect(url, **options):
+                await until(lambda: host.attempts > 4)
+                assert host.open <= 2
+        await until(lambda: host.open == 0)
+    gc.collect()  # what nobody has closed warns
 
 
 async def test_what_is_unsent_does_not_keep_it_from_reconnecting(

@@ -17,7 +17,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
-from .closing import abort, abort_soon
+from .closing import abort, abort_soon, drop
 from .credentials import use_keys
 from .parser import MessageParser
 
@@ -178,7 +178,7 @@ class WalnatsClient(Client):
         for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
             if task is not None:
                 task.cancel()
-        abort(self)
+        await drop(self)
         with _as_expected():
             await super()._connect_to_server(s)
 

@@ -1,6 +1,6 @@
-"""Ends a client of nats-py, whatever it is doing.
+"""Ends a client of nats-py, whatever it is doing, and leaves nothing behind.
 
-Its connection can only be aborted if it's one of TCP: a WebSocket is closed in its own time.
+A connection of TCP is aborted if need be; a WebSocket is closed in its own time.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
+
+from nats.aio.transport import WebSocketTransport
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -42,7 +44,7 @@ async def discard(client: Client) -> None:
     await _stop_reconnecting(client)
     if client._flush_queue is not None:  # noqa: SLF001 -- without one it had not even begun
         await client.close()
-    abort(client)  # what was opened since it was closed the last time
+    await drop(client)  # what was opened since it was closed the last time
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -52,6 +54,16 @@ async def end(task: asyncio.Task[None]) -> None:
         await asyncio.wait({task}, timeout=_CANCEL_INTERVAL)
     if not task.cancelled():
         task.exception()  # nats-py raises one now and then, and nobody would have asked for it
+
+
+async def drop(client: Client) -> None:
+    """Drop what an attempt to connect has opened, a WebSocket included."""
+    abort(client)
+    transport: Any = client._transport  # noqa: SLF001 -- nothing public does it
+    is_websocket = isinstance(transport, WebSocketTransport)
+    if is_websocket:
+        transport.close()
+        await transport.wait_closed()
 
 
 def abort(client: Client) -> None:
