@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
+from tests.servers import free_ports
 
 import walnats
 
@@ -81,7 +81,7 @@ class Cluster:
 @contextlib.asynccontextmanager
 async def running_cluster() -> AsyncIterator[Cluster]:
     """Start a cluster on the loopback interface."""
-    ports = _free_ports(3)
+    ports = free_ports(3)
     routes = ', '.join(f'"nats://127.0.0.1:{port}"' for port in ports)
     servers = [
         walnats.EmbeddedServer(
@@ -116,11 +116,3 @@ def _is_current(info: dict[str, Any]) -> bool:
 def urls(servers: list[walnats.EmbeddedServer]) -> list[str]:
     """Give the URL of each."""
     return [server.url for server in servers]
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(('127.0.0.1', 0))
-        return [each.getsockname()[1] for each in sockets]

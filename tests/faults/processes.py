@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
-import signal
 import sys
 from asyncio.subprocess import DEVNULL
 from dataclasses import asdict, dataclass
@@ -116,18 +114,6 @@ class Fleet:
                     self._ledger.fail(int(number))
                 case 'done':
                     self._ledger.handle(int(number))
-
-
-@contextlib.contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """Stop a process from doing anything while the context lasts; its connections stay open."""
-    os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it may have been killed
-            os.kill(pid, signal.SIGCONT)
 
 
 async def _kill(process: Process) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import nats
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
+from tests.servers import send_raw
 
 import walnats
 from walnats import middlewares
@@ -191,16 +192,6 @@ class Stage:
                 await task
             assert worker.connection.nc.stats['reconnects'] == 0
 
-    async def send(self, command: bytes) -> None:
-        """Write to a socket of one's own, and wait until the server has read it."""
-        host, _, port = self.url.removeprefix('nats://').rpartition(':')
-        reader, writer = await asyncio.open_connection(host, int(port))
-        await reader.readline()
-        writer.write(b'CONNECT {"verbose": false, "headers": true}\r\n' + command + b'PING\r\n')
-        assert await reader.readline() == b'PONG\r\n'
-        writer.close()
-        await writer.wait_closed()
-
     async def wait_unsettled(self, count: int) -> None:
         """Wait until the actor has just so many messages left."""
         try:
@@ -238,7 +229,7 @@ async def test_each_of_them(stage: Stage, kind: str) -> None:
     async with stage.listening() as (worker, conn):
         for number, (name, hostile) in enumerate(KINDS[kind].items(), 100):
             before = await stage.last_seq()
-            await stage.send(hostile.command(stage.name))
+            await send_raw(stage.url, hostile.command(stage.name))
             assert await conn.request(stage.event, number) == number, name
             await stage.wait_unsettled(0)
             letters = [letter async for letter in worker.dead_letters()][buried:]
@@ -261,7 +252,8 @@ async def test_all_of_them_at_once(stage: Stage) -> None:
     commands = [hostile.command(stage.name) for hostile in messages]
     async with stage.listening() as (worker, conn):
         await asyncio.gather(
-            *(stage.send(command) for command in commands), conn.emit_many(stage.event, HONEST)
+            *(send_raw(stage.url, command) for command in commands),
+            conn.emit_many(stage.event, HONEST),
         )
         assert await conn.request(stage.event, 200, timeout=PATIENCE) == 200
         await stage.wait_unsettled(0)
@@ -273,7 +265,7 @@ async def test_all_of_them_at_once(stage: Stage) -> None:
 async def test_a_letter_that_is_too_big_keeps_nobody_else_back(stage: Stage) -> None:
     """It stays with the actor, as is documented; a limit of the event keeps it out."""
     async with stage.listening() as (worker, conn):
-        await stage.send(Hostile(DEAD, b'x' * MAX_PAYLOAD).command(stage.name))
+        await send_raw(stage.url, Hostile(DEAD, b'x' * MAX_PAYLOAD).command(stage.name))
         await conn.emit_many(stage.event, HONEST)
         await stage.wait_unsettled(1)
         assert [letter async for letter in worker.dead_letters()] == []
@@ -288,7 +280,7 @@ async def test_a_limit_of_the_event_keeps_out_what_is_too_big_for_a_letter(
     largest = MAX_PAYLOAD - 4096
     async with stage.listening() as (worker, conn):
         for size in largest - 22, largest, MAX_PAYLOAD:  # the stream counts the subject, too
-            await stage.send(Hostile(DEAD, b'x' * size).command(stage.name))
+            await send_raw(stage.url, Hostile(DEAD, b'x' * size).command(stage.name))
         await conn.emit(stage.event, 50, sync=True)  # by then the others are stored, too
         await stage.wait_unsettled(0)
         letters = [len(letter.data) async for letter in worker.dead_letters()]
@@ -299,8 +291,8 @@ async def test_a_limit_of_the_event_keeps_out_what_is_too_big_for_a_letter(
 async def test_an_id_that_somebody_has_used_before(stage: Stage) -> None:
     """A message is a duplicate, whoever has sent the first one: so ids must not be guessed."""
     async with stage.listening() as (_, conn):
-        await stage.send(
-            Hostile(HANDLED, headers=block(b'Nats-Msg-Id: order-7')).command(stage.name)
+        await send_raw(
+            stage.url, Hostile(HANDLED, headers=block(b'Nats-Msg-Id: order-7')).command(stage.name)
         )
         await conn.emit(stage.event, 7, uid='order-7', sync=True)
         await conn.emit(stage.event, 8, uid='order-8', sync=True)
@@ -355,8 +347,8 @@ async def test_a_forged_dead_letter(server: walnats.EmbeddedServer, kind: str) -
         async with stage.listening() as (worker, conn):
             await nc.subscribe('walnats.to.>', cb=note)
             forged = Hostile(HANDLED, b'1', block(headers.removesuffix(b'\r\n')), subject)
-            await stage.send(forged.command(stage.name))
-            await stage.send(Hostile(DEAD, b'?').command(stage.name))
+            await send_raw(stage.url, forged.command(stage.name))
+            await send_raw(stage.url, Hostile(DEAD, b'?').command(stage.name))
             await conn.emit(stage.event, 50, sync=True)  # by then the others are stored, too
             await stage.wait_unsettled(0)
             replayed = 0

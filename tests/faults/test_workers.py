@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers import stopped
 
-from .processes import Fleet, WorkerOptions, stopped
+from .processes import Fleet, WorkerOptions
 from .scale import pick
 from .scene import ACK_WAIT, until
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
+from tests.servers import send_raw
 
 import walnats
 from walnats._jetstream import client
@@ -276,16 +277,6 @@ async def freeze_and_cancel_flush(server: walnats.EmbeddedServer, nc: Client) ->
     flushing.cancel()
     await asyncio.wait({flushing})
     os.kill(server.pid, signal.SIGCONT)
-
-
-async def send_raw(url: str, command: bytes) -> None:
-    host, _, port = url.removeprefix('nats://').rpartition(':')
-    reader, writer = await asyncio.open_connection(host, int(port))
-    await reader.readline()
-    writer.write(b'CONNECT {"verbose": false, "headers": true}\r\n' + command + b'PING\r\n')
-    assert await reader.readline() == b'PONG\r\n'
-    writer.close()
-    await writer.wait_closed()
 
 
 def headers_without_a_line(subject: bytes) -> bytes:

@@ -104,7 +104,7 @@ def _read(path: object) -> str:
             'there is a secret where the path of a file is expected: pass a seed as '
             '`nkeys_seed_str`, the text of a file as `nats.aio.client.RawCredentials`'
         )
-    return Path(path).read_text(encoding='utf-8')  # type: ignore[arg-type]
+    return Path(path).read_text(encoding='utf-8')  # type: ignore[arg-type]  # Path checks it
 
 
 def _find(block: str, text: str) -> str | None:

@@ -32,13 +32,13 @@ class Metrics:
     def render(self, workers: Sequence[WorkerView]) -> tuple[bytes, str]:
         """Give the page and its content type."""
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, self._directory)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry, self._directory)  # type: ignore[no-untyped-call]  # prometheus_client's
         registry.register(_Workers(workers))
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def forget(self, pid: int) -> None:
         """Remove the gauges of a process that has ended; what it counted stays."""
-        mark_process_dead(pid, self._directory)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid, self._directory)  # type: ignore[no-untyped-call]  # prometheus_client's
 
 
 @contextmanager

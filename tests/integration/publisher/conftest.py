@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 import nats
@@ -16,7 +14,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 import walnats
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
@@ -115,19 +113,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.001)
-
-
-@contextlib.contextmanager
-def frozen(server: walnats.EmbeddedServer) -> Iterator[None]:
-    """Stop the server from doing anything, with its connections open."""
-    pid = server.pid
-    os.kill(pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)  # all its threads
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # it may have been killed
-            os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.asynccontextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.servers import free_ports
 
 import walnats
 from walnats import (
@@ -32,14 +32,6 @@ pytestmark = pytest.mark.usefixtures('no_leaks')
 EVENT = walnats.Event(
     'placed', int, storage=walnats.Storage(retention=walnats.Retention.LIMITS, replicas=3)
 )
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(('127.0.0.1', 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
+from tests.servers import stopped
 
 import walnats
 from walnats import EmitManyError, NotConfirmedError
@@ -14,7 +15,7 @@ from walnats._jetstream import publish
 from walnats._publisher import bulk
 from walnats.types import EmitSummary
 
-from .conftest import PATIENCE, Link, frozen, peer_on, until, waiting
+from .conftest import PATIENCE, Link, peer_on, until, waiting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -85,7 +86,7 @@ async def test_what_was_on_its_way_is_sent_again_at_once(
     async with EVENTS.connect(server.url) as conn:
         await conn.register()
         await conn.emit(EVENT, -1, sync=True)
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(conn.emit_many(EVENT, range(100)))
             await until(lambda: waiting(conn) == 100)
             await conn.connection.nc._flush_pending(force_flush=True)
@@ -236,7 +237,7 @@ async def test_a_server_that_keeps_silent(
         await conn.register()
         await conn.emit(EVENT, -1, sync=True)
         monkeypatch.setattr(publish, 'DEADLINE', 0.2)
-        with frozen(server):
+        with stopped(server.pid):
             async with asyncio.timeout(5):
                 with pytest.raises(EmitManyError, match='no more were taken') as caught:
                     await conn.emit_many(EVENT, source)
@@ -263,7 +264,7 @@ async def test_a_server_that_is_slow(
     monkeypatch.setattr(bulk, '_ANSWER_TIMEOUT', 0.1)
     async with EVENTS.connect(server.url) as conn:
         await conn.register()
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(conn.emit_many(EVENT, range(500)))
             sent = conn.connection.nc.stats
             await until(lambda: sent['out_msgs'] > 500 + bulk._RESCUERS)
@@ -283,7 +284,7 @@ async def test_closed_in_the_middle(server: walnats.EmbeddedServer, *, is_frozen
         emitting = asyncio.create_task(conn.emit_many(EVENT, source, progress=source.progress))
         await until(lambda: source.acknowledged > 500)
         if is_frozen:
-            with frozen(server):
+            with stopped(server.pid):
                 await until(lambda: waiting(conn) > 10)
                 await nc.close()
         else:

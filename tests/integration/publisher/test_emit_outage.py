@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import nats
 import pytest
 from nats import errors
+from tests.servers import stopped
 
 import walnats
 from walnats import ConnectionClosedError, NotConfirmedError, OutboundBufferLimitError
 from walnats._jetstream import publish
 
-from .conftest import PATIENCE, Link, frozen, peer_on, until, waiting
+from .conftest import PATIENCE, Link, peer_on, until, waiting
 
 if TYPE_CHECKING:
     import logging
@@ -132,7 +133,7 @@ async def test_what_was_on_its_way_is_sent_again_at_once(
     async with EVENTS.connect(server.url) as conn:
         await conn.register()
         await conn.emit(EVENT, 0, sync=True)
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(conn.emit(EVENT, 1, sync=True))
             await until(lambda: waiting(conn) == 1)
             await conn.connection.nc._flush_pending(force_flush=True)
@@ -273,7 +274,7 @@ async def test_a_server_that_keeps_silent(
         await conn.register()
         await conn.emit(EVENT, 0, sync=True)
         monkeypatch.setattr(publish, 'DEADLINE', 0.3)
-        with frozen(server):
+        with stopped(server.pid):
             with pytest.raises(NotConfirmedError) as caught:
                 await conn.emit(EVENT, 1, uid=uid, sync=True)
             assert waiting(conn) == 0
@@ -297,7 +298,7 @@ async def test_a_late_answer_is_enough(
     monkeypatch.setattr(publish, '_ASK_TIMEOUT', 0.05)
     async with EVENTS.connect(server.url) as conn:
         await conn.register()
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(conn.emit(EVENT, 1, sync=True))
             sent = conn.connection.nc.stats['out_msgs']
             await until(lambda: conn.connection.nc.stats['out_msgs'] > sent + 4)
@@ -351,7 +352,7 @@ async def test_closed_while_a_sync_emit_waits(server: walnats.EmbeddedServer) ->
     async with EVENTS.connect(nc) as conn:
         await conn.register()
         await conn.emit(EVENT, 0, sync=True)
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(conn.emit(EVENT, 1, uid='a', sync=True))
             await until(lambda: waiting(conn) == 1)
             await nc.close()
@@ -367,7 +368,7 @@ async def test_closed_between_two_attempts(
     nc = await nats.connect(server.url)
     async with EVENTS.connect(nc) as conn:
         await conn.register()
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(conn.emit(EVENT, 1, uid='a', sync=True))
             await until(lambda: waiting(conn) == 2)  # it asks if there is a stream
             await nc.close()
@@ -397,7 +398,7 @@ async def test_a_lost_answer_to_the_first_emit_is_asked_for_again(
     async with EVENTS.connect(server.url, **link.options) as conn:
         await conn.connection.inbox.open('created')
         await conn.connection.flush()
-        with frozen(server):
+        with stopped(server.pid):
             await conn.emit(EVENT, 1)
             await conn.connection.nc._flush_pending(force_flush=True)
             await server.kill()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import nats
 import pytest
+from tests.servers import stopped
 
 import walnats
 from walnats import errors
 from walnats._jetstream import api, publish
 
-from .conftest import PATIENCE, Accounts, Link, frozen, settle
+from .conftest import PATIENCE, Accounts, Link, settle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,7 +108,7 @@ async def permission_denied(stage: Stage) -> None:
 
 async def not_confirmed(stage: Stage) -> None:
     stage.patch.setattr(publish, 'DEADLINE', 0.2)
-    with frozen(stage.accounts.server):
+    with stopped(stage.accounts.server.pid):
         await stage.conn.emit(ALLOWED, 'a', sync=True)
 
 
@@ -129,7 +130,7 @@ async def jetstream(stage: Stage) -> None:
 
 async def jetstream_timeout(stage: Stage) -> None:
     stage.patch.setattr(api, 'TIMEOUT', 0.2)
-    with frozen(stage.accounts.server):
+    with stopped(stage.accounts.server.pid):
         await stage.conn.register()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
+from tests.servers import stopped
 
 import walnats
 from walnats import (
@@ -27,7 +28,7 @@ from walnats._jetstream import publish
 from walnats._publisher import bulk
 from walnats.types import EmitSummary
 
-from .conftest import PATIENCE, Link, frozen, peer_on, until, waiting
+from .conftest import PATIENCE, Link, peer_on, until, waiting
 
 if TYPE_CHECKING:
     import logging
@@ -156,7 +157,7 @@ async def test_closed_before_the_answer(server: walnats.EmbeddedServer, way: str
     async with EVENTS.connect(nc) as conn:
         await conn.register()
         await emit(way, conn, b'1')
-        with frozen(server):
+        with stopped(server.pid):
             emitting = asyncio.create_task(fail(way, NotConfirmedError, conn, b'2'))
             if way == 'emit':
                 with pytest.raises(pytest.fail.Exception, match='DID NOT RAISE'):
@@ -270,7 +271,7 @@ async def test_no_answer(
     uid: str | None = None
     async with EVENTS.connect(server.url) as conn:
         await conn.register()
-        with frozen(server):
+        with stopped(server.pid):
             if way == 'emit':
                 await emit(way, conn, b'1')
             else:
